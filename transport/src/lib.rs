@@ -1,1 +1,21 @@
-//! Stub.
+//! The only crate that names lapin: supervised connections, confirmed publishing, consuming, settling, declaring.
+
+mod capabilities;
+mod client;
+mod consume;
+mod error;
+mod event;
+mod health;
+mod publish;
+mod report;
+
+pub use self::{
+    capabilities::Capabilities,
+    client::Client,
+    consume::{Delivery, SettleConfig, Settlement, Subscriber, Subscription, Unsettled},
+    error::{Error, ErrorKind},
+    event::{Event, Events, Role},
+    health::{ConnectionHealth, ConnectionState, Health},
+    publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind},
+    report::{Applied, Verified},
+};

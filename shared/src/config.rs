@@ -1,0 +1,167 @@
+//! Configuration as data: for code by builder methods, for files by serde. Unknown keys are refused by name.
+
+mod address;
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+pub use self::address::{Address, ConfigError};
+use crate::Retry;
+
+/// Everything a client needs to know to connect, publish and consume.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The brokers of one cluster; tried in random order. The default is `amqp://guest:guest@localhost:5672`.
+    pub endpoints: Vec<Address>,
+    /// The name of the service: `app_id` of its messages and start of its connection names. The default is `garenne`.
+    pub service: String,
+    /// How connections are opened and kept.
+    pub connection: ConnectionConfig,
+    /// How messages are published.
+    pub publish: PublishConfig,
+    /// TLS, for endpoints with the scheme `amqps`.
+    pub tls: TlsConfig,
+}
+
+/// How connections are opened and kept.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ConnectionConfig {
+    /// The limit for the TCP connect and, apart from it, for the AMQP handshake. The default is 10 s.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// The heartbeat asked for; the broker may lower it. The default is 10 s.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    /// The largest frame in bytes. The default is 131072; the broker may lower it.
+    pub frame_max: u32,
+    /// The delays between attempts to connect. The default is exponential from 500 ms to 30 s, with jitter, without limit.
+    pub reconnect: Retry,
+    /// The limit for declaring, cancelling and closing. The default is 10 s.
+    #[serde(with = "humantime_serde")]
+    pub rpc_timeout: Duration,
+}
+
+/// How messages are published.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PublishConfig {
+    /// How many publishes may await their confirm. The default is 1000.
+    pub window: usize,
+    /// How many bytes of bodies may await their confirm. The default is 64 MiB.
+    pub window_bytes: u64,
+    /// How long a publish waits for its confirm. The default is 30 s.
+    #[serde(with = "humantime_serde")]
+    pub confirm_timeout: Duration,
+    /// How long a publish waits while the broker blocks the connection. The default is 30 s.
+    #[serde(with = "humantime_serde")]
+    pub blocked_timeout: Duration,
+    /// The largest body in bytes. The default is 16 MiB, RabbitMQ's own `max_message_size`.
+    pub max_message_bytes: u64,
+}
+
+/// TLS: which authorities are trusted, and who we are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TlsConfig {
+    /// A PEM file of authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the client's certificate chain.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the client's private key.
+    pub key_file: Option<PathBuf>,
+    /// The name to verify instead of the endpoint's host.
+    pub server_name: Option<String>,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            endpoints: vec![Address::default()],
+            service: "garenne".to_owned(),
+            connection: ConnectionConfig::default(),
+            publish: PublishConfig::default(),
+            tls: TlsConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Makes the default configuration for one or more URLs, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a URL is not an AMQP URL. The error never shows the password.
+    pub fn from_url(urls: &str) -> Result<Self, ConfigError> {
+        let endpoints = urls.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>()?;
+        Ok(Self { endpoints, ..Self::default() })
+    }
+
+    /// Sets the name of the service.
+    #[must_use]
+    pub fn service(mut self, service: impl Into<String>) -> Self {
+        self.service = service.into();
+        self
+    }
+
+    /// Sets how messages are published.
+    #[must_use]
+    pub fn publish(mut self, publish: PublishConfig) -> Self {
+        self.publish = publish;
+        self
+    }
+
+    /// Sets how connections are opened and kept.
+    #[must_use]
+    pub fn connection(mut self, connection: ConnectionConfig) -> Self {
+        self.connection = connection;
+        self
+    }
+
+    /// Sets TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = tls;
+        self
+    }
+}
+
+impl std::str::FromStr for Config {
+    type Err = ConfigError;
+
+    fn from_str(urls: &str) -> Result<Self, ConfigError> {
+        Self::from_url(urls)
+    }
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(10),
+            frame_max: 131_072,
+            reconnect: Retry::exponential(Duration::from_millis(500)..=Duration::from_secs(30)).jitter(true),
+            rpc_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self {
+            window: 1000,
+            window_bytes: 64 << 20,
+            confirm_timeout: Duration::from_secs(30),
+            blocked_timeout: Duration::from_secs(30),
+            max_message_bytes: 16 << 20,
+        }
+    }
+}

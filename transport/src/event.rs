@@ -1,0 +1,92 @@
+//! What happens to connections and subscriptions, for everyone who watches.
+
+use garenne_shared::QueueName;
+use tokio::sync::broadcast;
+
+/// What a connection is for. Publishing and consuming never share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Publishing.
+    Publish,
+    /// Consuming and declaring.
+    Consume,
+}
+
+/// Something that happened to a connection or a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection is up; `epoch` counts the connections of this role from 1.
+    Connected {
+        /// The connection.
+        role: Role,
+        /// Which one in a row.
+        epoch: u64,
+    },
+    /// A connection was lost; another is being opened.
+    Lost {
+        /// The connection.
+        role: Role,
+        /// Which one in a row.
+        epoch: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The broker blocked the connection: an alarm is on.
+    Blocked {
+        /// The connection.
+        role: Role,
+        /// The broker's reason.
+        reason: String,
+    },
+    /// The broker lifted the block.
+    Unblocked {
+        /// The connection.
+        role: Role,
+    },
+    /// A subscription ended without our asking: queue deleted, channel closed, connection lost.
+    Cancelled {
+        /// The queue.
+        queue: QueueName,
+        /// Why.
+        reason: String,
+    },
+    /// A subscription is back.
+    Resubscribed {
+        /// The queue.
+        queue: QueueName,
+        /// How many attempts it took.
+        attempts: u32,
+    },
+}
+
+/// A stream of events. A slow watcher misses the oldest ones; [`Events::next`] says how many.
+#[derive(Debug)]
+pub struct Events {
+    receiver: broadcast::Receiver<Event>,
+}
+
+// === impl Events ===
+
+impl Events {
+    pub(crate) const fn new(receiver: broadcast::Receiver<Event>) -> Self {
+        Self { receiver }
+    }
+
+    /// Waits for the next event; `None` after the client was closed. Missed events are skipped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: no event is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::debug!(missed, "watcher of events is slow");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
