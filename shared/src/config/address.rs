@@ -118,15 +118,23 @@ impl TryFrom<String> for Address {
     }
 }
 
+impl Address {
+    /// Returns host and port, as `host:port` or `[::1]:port`.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "amqps" } else { "amqp" };
         let vhost = if self.vhost == "/" { "" } else { &self.vhost };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}/{vhost}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}/{vhost}", self.host, self.port)
-        }
+        write!(f, "{scheme}://{}/{vhost}", self.authority())
     }
 }
 
