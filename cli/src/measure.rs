@@ -93,7 +93,8 @@ impl Measurement {
         if json {
             println!("{}", serde_json::to_string(self)?);
         } else {
-            let Self { name, count, per_second, client_cpu_us_per_message: cpu, p50_us, p99_us, p999_us } = self;
+            let Self { name, count, per_second, client_cpu_us_per_message: cpu, p50_us, p99_us, p999_us } =
+                self;
             println!(
                 "{name}: {per_second:.0}/s over {count}, client CPU {cpu:.1} us/message, \
                  latency p50 {p50_us} us, p99 {p99_us} us, p99.9 {p999_us} us"
