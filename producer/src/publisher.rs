@@ -1,108 +1,123 @@
 //! The handle that publishes typed messages.
 
-use std::{future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use garenne_shared::{HeaderValue, Message, Outgoing, Retry};
-use garenne_transport::{Client, PublishError};
+use futures_util::{Stream, StreamExt};
+use garenne_shared::{Codecs, Message, Outgoing, Retry};
+use garenne_transport::{Client, ConfirmChannel, PublishError};
+
+use crate::{
+    Publish, Receipt,
+    draft::Draft,
+    publish_all::{self, Limits},
+};
+
+/// How long `Nacked` and `Unknown` publishes are retried by default. It is longer than the default confirm timeout, so that a
+/// confirm that never came leaves time for another attempt.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Publishes typed messages and tells the truth about each. Cheap to clone.
+///
+/// A message that the broker refused (`Nacked`) or whose confirm never came (`Unknown`) is sent again with the same message
+/// id: by default after 100 ms, doubling up to 5 s, with jitter, until 60 s have passed since the first attempt.
 #[derive(Debug, Clone)]
-pub struct Publisher {}
-
-/// A publish about to happen: set options, then await it.
-#[must_use = "nothing is published until this is awaited"]
-#[derive(Debug)]
-pub struct Publish<'a> {
-    lifetime: PhantomData<&'a ()>,
+pub struct Publisher {
+    shared: Arc<Shared>,
 }
 
-/// Proof that the broker confirmed a message and routed it to a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Receipt {
-    /// The id the message was published with.
-    pub message_id: String,
-    /// How many times it was sent; above 1 the broker may hold duplicates with the same id.
-    pub attempts: u32,
-    /// The time from the first sending to the confirm.
-    pub latency: Duration,
+/// What all publishes of a publisher share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) channel: ConfirmChannel,
+    pub(crate) app_id: String,
+    pub(crate) retry: Retry,
+    pub(crate) deadline: Duration,
+    codecs: Codecs,
+    limits: Limits,
 }
-
-/// A publish that was sent; await it for its receipt.
-#[must_use = "a publish is only done when its receipt is awaited"]
-#[derive(Debug)]
-pub struct Enqueued {}
 
 // === impl Publisher ===
 
 impl Publisher {
-    /// Makes a publisher.
+    /// Makes a publisher. It encodes with the client's codecs and shares the client's window with its other publishers.
     #[must_use]
     pub fn new(client: &Client) -> Self {
-        let _ = client;
-        todo!()
+        let config = client.config();
+        let shared = Shared {
+            channel: client.confirm_channel(),
+            app_id: config.service.clone(),
+            retry: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
+            deadline: DEFAULT_DEADLINE,
+            codecs: client.codecs().clone(),
+            limits: Limits::new(&config.publish),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Retries `Nacked` and `Unknown` by this policy within this deadline, with the same message id.
+    /// Retries `Nacked` and `Unknown` by this policy, with the same message id.
+    ///
+    /// No attempt begins later than `deadline` after the first; one that runs then still has its `confirm_timeout`.
+    /// [`Retry::never`] switches retrying off.
     #[must_use]
-    pub fn retry(self, policy: Retry, deadline: Duration) -> Self {
-        let _ = (policy, deadline);
-        todo!()
+    pub fn retry(mut self, policy: Retry, deadline: Duration) -> Self {
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.retry = policy;
+        shared.deadline = deadline;
+        self
     }
 
-    /// Publishes a message to its exchange with its key; await the result.
+    /// Publishes a message to its exchange with its key; set options, then await the result.
+    ///
+    /// It is encoded here, once; an error of that is the result of the await.
     pub fn publish<M: Message>(&self, message: &M) -> Publish<'_> {
-        let _ = message;
-        todo!()
+        Publish::new(self, Draft::typed(message, &self.shared.codecs))
     }
 
-    /// Publishes an encoded message as it is; await the result.
+    /// Publishes an encoded message as it is; only a missing message id is made. Await the result.
     pub fn publish_raw(&self, message: Outgoing) -> Publish<'_> {
-        let _ = message;
-        todo!()
-    }
-}
-
-// === impl Publish ===
-
-impl<'a> Publish<'a> {
-    /// Sets the message id. The default is a fresh UUID v7.
-    pub fn message_id(self, id: impl Into<String>) -> Self {
-        let _ = id.into();
-        todo!()
+        Publish::new(self, Ok(Draft::raw(message)))
     }
 
-    /// Sets the correlation id.
-    pub fn correlation_id(self, id: impl Into<String>) -> Self {
-        let _ = id.into();
-        todo!()
-    }
-
-    /// Sets a header.
-    pub fn header(self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
-        let _ = (name.into(), value.into());
-        todo!()
-    }
-
-    /// Sends the message and returns without waiting for its confirm.
+    /// Publishes all messages of a stream and yields the outcome of each, **in the order of the input**.
     ///
-    /// # Errors
-    ///
-    /// Fails if the message could not be sent.
+    /// It keeps the window full: up to [`window`](garenne_shared::config::PublishConfig::window) messages and
+    /// [`window_bytes`](garenne_shared::config::PublishConfig::window_bytes) bytes are sent ahead of the outcome yielded
+    /// last, and no more than that is held in memory. Nothing happens unless the returned stream is polled.
+    /// An error of one message does not stop the rest.
     ///
     /// # Cancel safety
     ///
-    /// A dropped call has either sent nothing or the whole message.
-    pub async fn enqueue(self) -> Result<Enqueued, PublishError> {
-        todo!()
+    /// Waiting for the next outcome may be cancelled and loses nothing. Dropping the stream gives up retries; messages that
+    /// were sent stay sent.
+    pub fn publish_all<M, S>(
+        &self,
+        messages: S,
+    ) -> impl Stream<Item = Result<Receipt, PublishError>> + use<'_, M, S>
+    where
+        M: Message,
+        S: Stream<Item = M>,
+    {
+        let publishes = messages.map(|message| ((), self.publish(&message)));
+        self.publish_each(publishes).map(|((), outcome)| outcome)
     }
-}
 
-impl<'a> IntoFuture for Publish<'a> {
-    type Output = Result<Receipt, PublishError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+    /// Publishes a stream of publishes, each with its own options and a tag of yours, and yields each tag with its outcome,
+    /// in the order of the input and otherwise as [`publish_all`](Self::publish_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`publish_all`](Self::publish_all).
+    pub fn publish_each<'a, T, S>(
+        &self,
+        publishes: S,
+    ) -> impl Stream<Item = (T, Result<Receipt, PublishError>)> + use<'a, T, S>
+    where
+        S: Stream<Item = (T, Publish<'a>)>,
+    {
+        publish_all::outcomes(publishes, self.shared.limits)
+    }
 
-    fn into_future(self) -> Self::IntoFuture {
-        todo!()
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }

@@ -1,0 +1,128 @@
+//! One publish on its way: sends, and sends again what was refused or lost.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use garenne_shared::Outgoing;
+use garenne_transport::{Confirmed, ErrorKind, PendingConfirm, PublishError, PublishErrorKind};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Receipt,
+    draft::Draft,
+    progress::{Next, Progress, Stage},
+    publisher::Shared,
+};
+
+/// One publish, until it is confirmed or given up.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    shared: Arc<Shared>,
+    draft: Draft,
+    progress: Progress,
+    started: Instant,
+}
+
+/// The result of an attempt that was sent.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Settled(Result<Receipt, PublishError>),
+    Again(Duration),
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    pub(crate) fn new(shared: Arc<Shared>, draft: Draft) -> Self {
+        Self { shared, draft, progress: Progress::default(), started: Instant::now() }
+    }
+
+    /// Sends, and tries again within the policy if it could not be sent for want of a connection.
+    pub(crate) async fn send(&mut self) -> Result<PendingConfirm, PublishError> {
+        loop {
+            self.progress.begin();
+            match self.shared.channel.send(self.draft.attempt(&self.shared.app_id)).await {
+                Ok(pending) => return Ok(pending),
+                Err(error) => match self.next(&error, Stage::Unsent) {
+                    Next::Again(delay) => sleep(delay).await,
+                    Next::GiveUp(kind) => return Err(self.give_up(error, kind)),
+                },
+            }
+        }
+    }
+
+    /// Sends until the message is confirmed or given up.
+    pub(crate) async fn settle(mut self) -> Result<Receipt, PublishError> {
+        loop {
+            let outcome = self.send().await?.await;
+            match self.judge(outcome) {
+                Verdict::Settled(result) => return result,
+                Verdict::Again(delay) => sleep(delay).await,
+            }
+        }
+    }
+
+    /// Decides what the outcome of an attempt means for the publish.
+    pub(crate) fn judge(&mut self, outcome: Result<Confirmed, PublishError>) -> Verdict {
+        match outcome {
+            Ok(confirmed) => Verdict::Settled(Ok(self.receipt(Some(confirmed)))),
+            Err(error) if self.draft.allow_unroutable && was_returned(&error) => {
+                Verdict::Settled(Ok(self.receipt(None)))
+            }
+            Err(error) => match self.next(&error, Stage::Sent) {
+                Next::Again(delay) => Verdict::Again(delay),
+                Next::GiveUp(kind) => Verdict::Settled(Err(self.give_up(error, kind))),
+            },
+        }
+    }
+
+    /// Returns the length of the body in bytes.
+    pub(crate) fn body_len(&self) -> usize {
+        self.draft.outgoing.body.len()
+    }
+
+    fn next(&mut self, error: &PublishError, stage: Stage) -> Next {
+        let Shared { retry, deadline, .. } = &*self.shared;
+        let next = self.progress.failed(error.kind(), stage, self.started.elapsed(), retry, *deadline);
+        if let Next::Again(delay) = next {
+            metrics::counter!("garenne_publish_retries_total").increment(1);
+            tracing::debug!(
+                message_id = self.draft.outgoing.metadata.message_id.as_deref(),
+                attempts = self.progress.attempts(),
+                ?delay,
+                %error,
+                "publishing again"
+            );
+        }
+        next
+    }
+
+    /// Makes the receipt of a confirmed message, or (`None`) of one that was confirmed and returned.
+    fn receipt(&mut self, confirmed: Option<Confirmed>) -> Receipt {
+        let attempts = self.progress.attempts();
+        let latency = match confirmed {
+            Some(confirmed) if attempts == 1 => confirmed.latency,
+            _ => self.started.elapsed(),
+        };
+        let routed = confirmed.is_some_and(|confirmed| confirmed.routed);
+        Receipt { message_id: self.draft.take_message_id(), routed, attempts, latency }
+    }
+
+    fn give_up(&self, last: PublishError, kind: PublishErrorKind) -> PublishError {
+        let attempts = self.progress.attempts();
+        if attempts == 1 {
+            return last;
+        }
+        let Outgoing { exchange, routing_key, .. } = &self.draft.outgoing;
+        let detail = format!("given up after {attempts} attempts in {:.1?}", self.started.elapsed());
+        PublishError::new(kind, exchange.clone(), routing_key.clone(), detail).with_source(last)
+    }
+}
+
+/// Whether the broker returned the message. A missing exchange is `Unroutable` too, but never allowed.
+fn was_returned(error: &PublishError) -> bool {
+    let missing_exchange = error
+        .source()
+        .and_then(|source| source.downcast_ref::<garenne_transport::Error>())
+        .is_some_and(|source| source.kind() == ErrorKind::NotFound);
+    error.is_unroutable() && !missing_exchange
+}

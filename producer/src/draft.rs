@@ -1,0 +1,168 @@
+//! A message that is encoded once and can be sent any number of times.
+
+use std::time::SystemTime;
+
+use garenne_shared::{Codecs, Message, Metadata, Outgoing, RoutingKey};
+use garenne_transport::{PublishError, PublishErrorKind};
+
+/// An encoded message, kept until it is confirmed.
+///
+/// A retry needs the message again after the transport took it, so each attempt sends a copy. What is the same for every
+/// message of a publisher (content type, service) is not kept here but added to the copy: two allocations less a message.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) outgoing: Outgoing,
+    pub(crate) allow_unroutable: bool,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    /// Encoded here, with this content type.
+    Typed { content_type: &'static str },
+    /// Handed in; sent with the metadata it came with.
+    Raw,
+}
+
+// === impl Draft ===
+
+impl Draft {
+    /// Encodes and addresses a message.
+    pub(crate) fn typed<M: Message>(message: &M, codecs: &Codecs) -> Result<Self, PublishError> {
+        let routing_key = message.routing_key().map_err(|error| {
+            refused::<M>(RoutingKey::from_static(""), "its fields make no routing key").with_source(error)
+        })?;
+        let mut metadata = Metadata::new();
+        if let Err(error) = message.headers(&mut metadata.headers) {
+            return Err(refused::<M>(routing_key, "its fields make no headers").with_source(error));
+        }
+        let (body, content_type) = match codecs.encode(message) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                return Err(refused::<M>(routing_key, "its body was not encoded").with_source(error));
+            }
+        };
+        metadata.message_id = Some(Metadata::new_message_id());
+        metadata.message_type = Some(M::TYPE);
+        metadata.timestamp = Some(SystemTime::now());
+        let outgoing = Outgoing { metadata, ..Outgoing::new(M::EXCHANGE, routing_key, body) };
+        Ok(Self { outgoing, allow_unroutable: false, origin: Origin::Typed { content_type } })
+    }
+
+    /// Takes an encoded message as it is; only a missing message id is made, because confirms and retries need one.
+    pub(crate) fn raw(mut outgoing: Outgoing) -> Self {
+        outgoing.metadata.message_id.get_or_insert_with(Metadata::new_message_id);
+        Self { outgoing, allow_unroutable: false, origin: Origin::Raw }
+    }
+
+    /// Makes the copy for one attempt. The body is shared, never copied.
+    pub(crate) fn attempt(&self, app_id: &str) -> Outgoing {
+        let mut outgoing = self.outgoing.clone();
+        if let Origin::Typed { content_type } = self.origin {
+            outgoing.metadata.content_type = Some(content_type.to_owned());
+            outgoing.metadata.app_id = Some(app_id.to_owned());
+        }
+        outgoing
+    }
+
+    /// Takes the message id, for the receipt.
+    pub(crate) fn take_message_id(&mut self) -> String {
+        self.outgoing.metadata.message_id.take().unwrap_or_default()
+    }
+}
+
+fn refused<M: Message>(routing_key: RoutingKey, why: &str) -> PublishError {
+    let detail = format!("message `{}` was not sent: {why}", M::TYPE);
+    PublishError::new(PublishErrorKind::Encode, M::EXCHANGE, routing_key, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use garenne_shared::{ExchangeName, Headers, MessageError, MessageType};
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Placed {
+        region: String,
+        ratio: Ratio,
+    }
+
+    /// Encodes unless it is zero.
+    #[derive(Deserialize)]
+    struct Ratio(u32);
+
+    impl Serialize for Ratio {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if self.0 == 0 {
+                return Err(serde::ser::Error::custom("a ratio is above 0"));
+            }
+            serializer.serialize_u32(self.0)
+        }
+    }
+
+    impl Message for Placed {
+        const TYPE: MessageType = MessageType::from_static("placed.v1");
+        const EXCHANGE: ExchangeName = ExchangeName::from_static("orders");
+
+        fn routing_key(&self) -> Result<RoutingKey, MessageError> {
+            format!("placed.{}", self.region).parse().map_err(|error| MessageError::new(Self::TYPE, error))
+        }
+
+        fn headers(&self, headers: &mut Headers) -> Result<(), MessageError> {
+            headers.insert("region", self.region.as_str());
+            Ok(())
+        }
+    }
+
+    fn draft(region: &str, ratio: u32) -> Result<Draft, PublishError> {
+        Draft::typed(&Placed { region: region.to_owned(), ratio: Ratio(ratio) }, &Codecs::json())
+    }
+
+    #[test]
+    fn a_typed_message_carries_its_metadata() {
+        let sent = draft("eu", 2).unwrap().attempt("shop");
+        assert_eq!(sent.exchange, "orders");
+        assert_eq!(sent.routing_key, "placed.eu");
+        assert_eq!(sent.body, r#"{"region":"eu","ratio":2}"#);
+        assert!(sent.mandatory);
+        let metadata = sent.metadata;
+        assert_eq!(metadata.message_type, Some(Placed::TYPE));
+        assert_eq!(metadata.content_type.as_deref(), Some("application/json"));
+        assert_eq!(metadata.app_id.as_deref(), Some("shop"));
+        assert_eq!(metadata.headers.text("region"), Some("eu"));
+        assert!(metadata.timestamp.is_some());
+        assert_eq!(metadata.message_id.map(|id| id.len()), Some(36));
+    }
+
+    #[test]
+    fn every_attempt_sends_the_same_message() {
+        let draft = draft("eu", 2).unwrap();
+        assert_eq!(draft.attempt("shop"), draft.attempt("shop"));
+        assert_eq!(draft.attempt("shop").body.as_ptr(), draft.outgoing.body.as_ptr(), "the body is copied");
+    }
+
+    #[test]
+    fn a_raw_message_is_sent_as_it_is() {
+        let mut outgoing = Outgoing::new("orders", "placed.eu", "body");
+        outgoing.metadata.message_id = Some("1".to_owned());
+        assert_eq!(Draft::raw(outgoing.clone()).attempt("shop"), outgoing);
+    }
+
+    #[test]
+    fn a_raw_message_without_an_id_gets_one() {
+        let draft = Draft::raw(Outgoing::new("orders", "placed.eu", "body"));
+        assert!(draft.attempt("shop").metadata.message_id.is_some_and(|id| !id.is_empty()));
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_or_addressed_is_an_encode_error_with_its_source() {
+        for failed in [draft("eu", 0), draft(&"x".repeat(300), 2)] {
+            let error = failed.unwrap_err();
+            assert_eq!(error.kind(), PublishErrorKind::Encode);
+            assert_eq!(error.exchange(), &Placed::EXCHANGE);
+            assert!(std::error::Error::source(&error).is_some(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How far a publish has come: whether a failed attempt is followed by another, and what the failure is called in the end.
+
+use std::time::Duration;
+
+use garenne_shared::Retry;
+use garenne_transport::PublishErrorKind;
+
+/// The attempts of one publish. Pure: time is handed in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    attempts: u32,
+    may_be_stored: bool,
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another attempt after this delay.
+    Again(Duration),
+    /// No further attempt; the publish failed for this cause.
+    GiveUp(PublishErrorKind),
+}
+
+/// Whether an attempt failed before or after its bytes may have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Unsent,
+    Sent,
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Counts an attempt that begins.
+    pub(crate) const fn begin(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Returns how many attempts have begun.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Decides what follows the failure of the running attempt; `elapsed` is the time since the first one began.
+    pub(crate) fn failed(
+        &mut self,
+        kind: PublishErrorKind,
+        stage: Stage,
+        elapsed: Duration,
+        retry: &Retry,
+        deadline: Duration,
+    ) -> Next {
+        if kind == PublishErrorKind::Unknown && stage == Stage::Sent {
+            self.may_be_stored = true;
+        }
+        if matches!(kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
+            && let Some(delay) = retry.delay(self.attempts)
+            && elapsed.saturating_add(delay) < deadline
+        {
+            return Next::Again(delay);
+        }
+        Next::GiveUp(self.final_kind(kind))
+    }
+
+    /// An earlier attempt without a confirm may have been stored: a later refusal or a message that could not be sent
+    /// does not take that back. A return does speak for the message, because both copies have the same route.
+    const fn final_kind(&self, last: PublishErrorKind) -> PublishErrorKind {
+        if self.may_be_stored && !matches!(last, PublishErrorKind::Unroutable) {
+            return PublishErrorKind::Unknown;
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn second_attempt_after(first: PublishErrorKind, stage: Stage, then: PublishErrorKind) -> Next {
+        let retry = Retry::fixed(Duration::from_millis(5)).attempts(2);
+        let mut progress = Progress::default();
+        progress.begin();
+        let next = progress.failed(first, stage, Duration::ZERO, &retry, MINUTE);
+        assert_eq!(next, Next::Again(Duration::from_millis(5)), "{first:?}");
+        progress.begin();
+        progress.failed(then, Stage::Sent, Duration::ZERO, &retry, MINUTE)
+    }
+
+    #[test]
+    fn only_nacked_and_unknown_are_tried_again() {
+        use PublishErrorKind::{Blocked, Closed, Encode, Nacked, TooLarge, Unknown, Unroutable};
+        let retry = Retry::fixed(Duration::ZERO);
+        for kind in [Unroutable, Blocked, TooLarge, Encode, Closed, Nacked, Unknown] {
+            let mut progress = Progress::default();
+            progress.begin();
+            let next = progress.failed(kind, Stage::Sent, Duration::ZERO, &retry, MINUTE);
+            let again = matches!(kind, Nacked | Unknown);
+            assert_eq!(next, if again { Next::Again(Duration::ZERO) } else { Next::GiveUp(kind) });
+        }
+    }
+
+    #[test]
+    fn no_attempt_begins_after_the_deadline() {
+        let retry = Retry::fixed(Duration::from_secs(10));
+        let mut progress = Progress::default();
+        progress.begin();
+        let mut after = |seconds| {
+            let elapsed = Duration::from_secs(seconds);
+            progress.failed(PublishErrorKind::Nacked, Stage::Sent, elapsed, &retry, MINUTE)
+        };
+        assert_eq!(after(49), Next::Again(Duration::from_secs(10)));
+        assert_eq!(after(50), Next::GiveUp(PublishErrorKind::Nacked));
+    }
+
+    #[test]
+    fn a_message_that_may_be_stored_stays_unknown_whatever_follows() {
+        use PublishErrorKind::{Blocked, Closed, Nacked, Unknown, Unroutable};
+        for then in [Nacked, Blocked, Closed, Unknown] {
+            assert_eq!(second_attempt_after(Unknown, Stage::Sent, then), Next::GiveUp(Unknown), "{then:?}");
+        }
+        assert_eq!(second_attempt_after(Unknown, Stage::Sent, Unroutable), Next::GiveUp(Unroutable));
+    }
+
+    #[test]
+    fn a_message_that_never_left_keeps_the_last_cause() {
+        use PublishErrorKind::{Blocked, Nacked, Unknown};
+        assert_eq!(second_attempt_after(Unknown, Stage::Unsent, Blocked), Next::GiveUp(Blocked));
+        assert_eq!(second_attempt_after(Nacked, Stage::Sent, Nacked), Next::GiveUp(Nacked));
+    }
+}
