@@ -88,6 +88,7 @@ impl Proxy {
     }
 
     /// Resets every open connection and returns how many there were. New ones are accepted as before.
+    #[expect(clippy::must_use_candidate, reason = "called for its effect; the count is extra")]
     pub fn cut(&self) -> usize {
         let open = self.open();
         self.shared.orders.send_modify(|orders| orders.generation += 1);

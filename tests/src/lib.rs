@@ -1,1 +1,44 @@
-//! Stub.
+//! The fixture of the integration suites: a real RabbitMQ, a vhost for each test, and ways to wait and to look.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use garenne_tests::{SECONDS, Vhost, eventually};
+//!
+//! let vhost = Vhost::new().await;
+//! // .. connect to `vhost.url()`, declare, publish ..
+//! eventually(10 * SECONDS, "the queue holds one message", async || match vhost.depth("billing").await {
+//!     1 => Ok(()),
+//!     other => Err(other),
+//! })
+//! .await;
+//! # }
+//! ```
+//!
+//! The broker comes from `AMQP_URL` if that is set, else from one container for the whole run (testcontainers, the image named by
+//! `RABBITMQ_IMAGE`). Without either the tests fail: they never pass silently.
+//! Every log line of the run goes through [`log`], which looks for credentials.
+
+#![expect(clippy::missing_panics_doc, reason = "a fixture reports by panicking: that is a failed test")]
+
+mod broker;
+mod container;
+mod eventually;
+pub mod log;
+mod management;
+mod own_broker;
+mod reaper;
+mod runtime;
+mod vhost;
+
+use std::time::Duration;
+
+pub use garenne_cli::{Direction, Mode, Proxy};
+
+pub use crate::broker::Broker;
+pub use crate::eventually::eventually;
+pub use crate::management::Management;
+pub use crate::own_broker::OwnBroker;
+pub use crate::vhost::Vhost;
+
+/// One second, to write deadlines with.
+pub const SECONDS: Duration = Duration::from_secs(1);

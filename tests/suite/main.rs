@@ -1,1 +1,4 @@
-//! Stub.
+//! The integration suites, in one binary against one broker.
+
+mod credentials;
+mod fixture;

@@ -1,0 +1,109 @@
+//! A broker to test against: the shared one of the run, or one of a test's own.
+
+use std::process::Stdio;
+
+use garenne_shared::config::Address;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::container::{Container, docker};
+use crate::{Management, log, runtime};
+
+/// The administrator of the brokers that the fixture starts.
+const ADMINISTRATOR: &str = "garenne-test";
+
+static SHARED: OnceCell<Broker> = OnceCell::const_new();
+
+/// A running broker, as its administrator sees it.
+#[derive(Debug)]
+pub struct Broker {
+    pub(crate) host: String,
+    pub(crate) amqp_port: u16,
+    pub(crate) user: String,
+    pub(crate) management: Management,
+    /// `None` if the broker was found in `AMQP_URL`.
+    pub(crate) container: Option<Container>,
+}
+
+impl Broker {
+    /// Returns the broker that all tests share; the first call starts it.
+    pub async fn shared() -> &'static Self {
+        log::install();
+        SHARED
+            .get_or_init(|| async {
+                #[expect(clippy::disallowed_methods, reason = "the fixture is configured by the environment")]
+                let given = (std::env::var("AMQP_URL").ok(), std::env::var("RABBITMQ_MANAGEMENT_URL").ok());
+                match given {
+                    (Some(amqp), management) => Self::given(&amqp, management.as_deref()).await,
+                    (None, _) => Self::start(None).await,
+                }
+            })
+            .await
+    }
+
+    /// Starts a broker in a container, with published ports that survive a restart if they are given (AMQP, management).
+    pub(crate) async fn start(ports: Option<(u16, u16)>) -> Self {
+        let password = log::password();
+        let container = runtime::run(Container::start(ADMINISTRATOR, password, ports)).await;
+        let management = Management::new(&container.host, container.management_port, ADMINISTRATOR, password);
+        Self {
+            host: container.host.clone(),
+            amqp_port: container.amqp_port,
+            user: ADMINISTRATOR.to_owned(),
+            management,
+            container: Some(container),
+        }
+    }
+
+    /// Uses the broker of `AMQP_URL`; the management API is at `RABBITMQ_MANAGEMENT_URL`, by default on port 15672 of the same host.
+    async fn given(amqp: &str, management: Option<&str>) -> Self {
+        let address: Address = amqp.parse().unwrap_or_else(|error| panic!("AMQP_URL: {error}"));
+        let management = management.map(|url| {
+            Url::parse(url).unwrap_or_else(|error| panic!("RABBITMQ_MANAGEMENT_URL is not a URL: {error}"))
+        });
+        let host = management.as_ref().and_then(Url::host_str).unwrap_or(&address.host);
+        let port = management.as_ref().and_then(Url::port).unwrap_or(15672);
+        let management = Management::new(host, port, &address.user, address.password.expose());
+        // The first request tells whether there is a broker at all: better here than in the middle of a test.
+        assert!(management.get("/overview").await.is_some(), "no management API at {management:?}");
+        Self { host: address.host, amqp_port: address.port, user: address.user, management, container: None }
+    }
+
+    /// Returns the management API.
+    #[must_use]
+    pub const fn management(&self) -> &Management {
+        &self.management
+    }
+
+    /// Returns `host:port` of AMQP, for [`Proxy::start`](crate::Proxy::start).
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.amqp_port)
+    }
+
+    /// Runs `rabbitmqctl` and returns what it printed.
+    ///
+    /// In the container; with `AMQP_URL`, the command that the variable `RABBITMQCTL` holds.
+    pub async fn rabbitmqctl(&self, arguments: &[&str]) -> String {
+        if let Some(container) = &self.container {
+            return docker(&[&["exec", &container.name, "rabbitmqctl"], arguments].concat()).await;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the fixture is configured by the environment")]
+        let command = std::env::var("RABBITMQCTL").unwrap_or_else(|_| {
+            panic!("set RABBITMQCTL to a `rabbitmqctl` (with its options) for the broker of AMQP_URL")
+        });
+        let mut words = command.split_whitespace();
+        let program = words.next().expect("RABBITMQCTL names a program");
+        let output = Command::new(program).args(words).args(arguments).stdin(Stdio::null()).output().await;
+        let output = output.unwrap_or_else(|error| panic!("`{command}` cannot be run: {error}"));
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "`{command} {}` failed: {printed}{}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        printed
+    }
+}

@@ -1,0 +1,85 @@
+//! A broker of a test's own, to be stopped, killed, paused and alarmed.
+
+use std::net::TcpListener;
+use std::ops::Deref;
+
+use crate::container::docker;
+use crate::{Broker, SECONDS, eventually, log};
+
+/// A second container, for tests that would disturb the others. Its ports stay the same when it is restarted.
+///
+/// Removed when dropped. It always needs Docker, also where `AMQP_URL` is set.
+#[derive(Debug)]
+pub struct OwnBroker {
+    broker: Broker,
+}
+
+impl OwnBroker {
+    /// Starts a broker and waits until it serves: about 10 to 20 s.
+    pub async fn start() -> Self {
+        log::install();
+        // Ports that Docker chooses itself change with every start of the container.
+        let free = || {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            listener.local_addr().expect("the port's number").port()
+        };
+        Self { broker: Broker::start(Some((free(), free()))).await }
+    }
+
+    /// Stops the broker in an orderly way; clients get `connection.close` (320).
+    pub async fn stop(&self) {
+        docker(&["stop", "--time", "60", self.container()]).await;
+    }
+
+    /// Kills the broker, as a power cut would.
+    pub async fn kill(&self) {
+        docker(&["kill", self.container()]).await;
+    }
+
+    /// Starts the stopped or killed broker again, with its data, and waits until it serves.
+    pub async fn start_again(&self) {
+        docker(&["start", self.container()]).await;
+        eventually(180 * SECONDS, "the restarted broker serves", async || {
+            let Some((status, body)) = self.try_health().await else { return Err("no answer".to_owned()) };
+            if status == 200 { Ok(()) } else { Err(format!("status {status}: {body}")) }
+        })
+        .await;
+    }
+
+    /// Freezes every process of the broker: connections stay open and nothing answers.
+    pub async fn pause(&self) {
+        docker(&["pause", self.container()]).await;
+    }
+
+    /// Ends [`pause`](Self::pause).
+    pub async fn unpause(&self) {
+        docker(&["unpause", self.container()]).await;
+    }
+
+    /// Raises the memory alarm: the broker blocks every connection that publishes.
+    pub async fn raise_memory_alarm(&self) {
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1"]).await;
+    }
+
+    /// Clears the memory alarm.
+    pub async fn clear_memory_alarm(&self) {
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", "0.6"]).await;
+    }
+
+    fn container(&self) -> &str {
+        &self.broker.container.as_ref().expect("a broker of one's own is a container").name
+    }
+
+    /// Asks whether AMQP is served; `None` if nobody listens yet.
+    async fn try_health(&self) -> Option<(u16, serde_json::Value)> {
+        self.broker.management.try_request("GET", "/health/checks/port-listener/5672").await
+    }
+}
+
+impl Deref for OwnBroker {
+    type Target = Broker;
+
+    fn deref(&self) -> &Broker {
+        &self.broker
+    }
+}

@@ -1,0 +1,76 @@
+//! No credential in a log line, an error or a `Debug` output (invariant 9).
+//!
+//! `cargo xtask test` searches the whole log of the run once more when all suites are done.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use garenne_shared::Config;
+use garenne_tests::{Mode, SECONDS, Vhost, log};
+use garenne_transport::{Client, Error};
+use tokio::time::timeout;
+
+#[track_caller]
+fn check(what: &str, shown: &impl Debug) {
+    let text = format!("{shown:?} {shown:#?}");
+    assert!(!log::shows_credential(&text), "{what} shows a credential: {text}");
+}
+
+#[track_caller]
+fn check_error(what: &str, error: &(impl std::error::Error + 'static)) {
+    check(what, error);
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        check(what, &error.to_string());
+        cause = error.source();
+    }
+}
+
+/// Connects with little patience and returns the error.
+async fn refused(url: &str) -> Error {
+    let mut config = Config::from_url(url).expect("the URL is valid");
+    config.connection.connect_timeout = Duration::from_secs(5);
+    let attempt = timeout(30 * SECONDS, Client::connect(config)).await;
+    attempt.expect("connecting gives up in time").expect_err("connecting fails")
+}
+
+#[tokio::test]
+async fn failed_connects_show_no_credential() {
+    let vhost = Vhost::new().await;
+    let url = vhost.url();
+    let wrong_password = url.replace(log::password(), &format!("{}x", log::password()));
+    check_error("a refused password", &refused(&wrong_password).await);
+    check_error("an unknown vhost", &refused(&format!("{url}-unknown")).await);
+
+    let proxy = vhost.proxy().await;
+    proxy.set_mode(Mode::AcceptThenClose);
+    check_error("a connection closed at once", &refused(&vhost.url_through(&proxy)).await);
+    proxy.set_mode(Mode::Refuse);
+    check_error("a refused connection", &refused(&vhost.url_through(&proxy)).await);
+    assert_eq!(log::leaks(), [""; 0], "log lines that show a credential");
+}
+
+#[tokio::test]
+async fn a_connected_client_shows_no_credential() {
+    let vhost = Vhost::new().await;
+    let proxy = vhost.proxy().await;
+    check("the configuration", &vhost.config());
+    let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is reachable");
+    check("the client", &client);
+    check("its health", &client.health());
+    check("its events", &client.events());
+    check("its capabilities", &client.capabilities());
+    proxy.cut();
+    client.close().await;
+    check("the closed client", &client);
+    assert!(log::lines() > 0, "the log of the run is empty: the search would prove nothing");
+    assert_eq!(log::leaks(), [""; 0], "log lines that show a credential");
+}
+
+#[test]
+fn malformed_urls_show_no_credential() {
+    for shape in ["http://u:{}@h", "amqp://u:{}@h:notaport", "amqp://u:{}@", "u:{}@h", "amqp://u:{}@h/a/b"] {
+        let error = Config::from_url(&shape.replace("{}", log::password())).expect_err(shape);
+        check_error(shape, &error);
+    }
+}
