@@ -32,6 +32,9 @@ pub struct Measurement {
     pub p999_us: u64,
 }
 
+/// The longest latency that is told apart: ten minutes.
+const LONGEST_US: u64 = 600_000_000;
+
 /// Latencies in microseconds, to three significant digits.
 #[derive(Debug)]
 pub struct Latencies(Histogram<u64>);
@@ -117,13 +120,13 @@ impl Latencies {
     ///
     /// # Panics
     ///
-    /// Never: three significant digits are within the histogram's range.
+    /// Never: the bounds and the digits are constants that the histogram accepts.
     #[must_use]
     pub fn new() -> Self {
-        Self(Histogram::new(3).expect("three significant digits are within 0 to 5"))
+        Self(Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds and three digits are within its range"))
     }
 
-    /// Notes one latency.
+    /// Notes one latency; above ten minutes it counts as ten minutes.
     pub fn note(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
