@@ -123,7 +123,10 @@ impl Latencies {
     /// Never: the bounds and the digits are constants that the histogram accepts.
     #[must_use]
     pub fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds and three digits are within its range"))
+        Self(
+            Histogram::new_with_bounds(1, LONGEST_US, 3)
+                .expect("the bounds and three digits are within its range"),
+        )
     }
 
     /// Notes one latency; above ten minutes it counts as ten minutes.
