@@ -26,6 +26,7 @@ mod eventually;
 pub mod log;
 mod management;
 mod own_broker;
+mod program;
 mod reaper;
 mod runtime;
 mod vhost;
@@ -38,6 +39,7 @@ pub use crate::broker::Broker;
 pub use crate::eventually::eventually;
 pub use crate::management::Management;
 pub use crate::own_broker::OwnBroker;
+pub use crate::program::{check_output, program};
 pub use crate::vhost::Vhost;
 
 /// One second, to write deadlines with.

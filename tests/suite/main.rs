@@ -2,3 +2,6 @@
 
 mod credentials;
 mod fixture;
+mod orders;
+mod producer_service;
+mod producer_stream;

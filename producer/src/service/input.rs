@@ -54,6 +54,12 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<(), InputError> {
     Ok(())
 }
 
+/// Tells whether `path` is one of the files.
+pub(crate) fn reads(files: &[PathBuf], path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    files.iter().filter_map(|file| file.canonicalize().ok()).any(|file| file == path)
+}
+
 fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

@@ -51,9 +51,16 @@ impl<'a> Reject<'a> {
 // === impl Rejects ===
 
 impl Rejects {
-    /// Creates the file, or empties it.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { to: BufWriter::new(File::create(path)?), failed: None })
+    /// Opens the file for writing, and creates it if need be. What it holds stays until [`clear`](Self::clear).
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        Ok(Self { to: BufWriter::new(file), failed: None })
+    }
+
+    /// Empties the file. A pipe or a terminal has nothing to empty.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        let file = self.to.get_ref();
+        if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
     }
 }
 

@@ -48,9 +48,12 @@ pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failu
     let config = config(args).map_err(|error| usage(&error))?;
     let addressing = Addressing::new(args).map_err(|error| usage(&error))?;
     input::check(&args.files).map_err(|error| usage(&error))?;
-    let rejects = match &args.rejects {
-        Some(path) => Some(Rejects::create(path).map_err(|error| {
-            Failure::Usage(format!("cannot create the file of rejects {}: {error}", path.display()))
+    let mut rejects = match &args.rejects {
+        Some(path) if input::reads(&args.files, path) => {
+            return Err(Failure::Usage(format!("{} is both read and the file of rejects", path.display())));
+        }
+        Some(path) => Some(Rejects::open(path).map_err(|error| {
+            Failure::Usage(format!("cannot open the file of rejects {}: {error}", path.display()))
         })?),
         None => None,
     };
@@ -64,6 +67,10 @@ pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failu
         })?,
         () = signals.next() => return Err(Failure::Failed("stopped before a broker was reached; nothing was read".to_owned())),
     };
+    // Only now: a run that does not begin must not take the rejects of the one before.
+    if let Some(Err(error)) = rejects.as_mut().map(Rejects::clear) {
+        return Err(Failure::Failed(format!("cannot empty the file of rejects: {error}")));
+    }
     let run = Run {
         publisher: Publisher::new(&client).retry(
             Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
