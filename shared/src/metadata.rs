@@ -1,6 +1,10 @@
 //! Message metadata, mapped onto the standard AMQP properties and headers.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    cell::RefCell,
+    hash::{BuildHasher, Hasher, RandomState},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use crate::{Headers, MessageType};
 
@@ -57,9 +61,45 @@ impl Metadata {
         Self::default()
     }
 
-    /// Makes a fresh message id: a UUID v7, so ids sort by time.
+    /// Makes a fresh message id: a UUID v7, so ids sort by time, to the millisecond.
     #[must_use]
     pub fn new_message_id() -> String {
-        uuid::Uuid::now_v7().to_string()
+        // `Uuid::now_v7` asks the kernel for random bits each time: 0.6 us a message, fifteen times what this takes.
+        // An id must be unique, not secret: one seed from the kernel for each thread is enough. fastrand's own seed is
+        // made of the uptime and the thread's number, which two hosts may share.
+        thread_local! {
+            static RANDOM: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::with_seed(RandomState::new().build_hasher().finish()));
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let mut random = [0; 10];
+        RANDOM.with_borrow_mut(|generator| generator.fill(&mut random));
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn message_ids_are_distinct_and_of_version_7() {
+        let ids: BTreeSet<_> = (0..10_000).map(|_| Metadata::new_message_id()).collect();
+        assert_eq!(ids.len(), 10_000);
+        for id in ids {
+            let id: uuid::Uuid = id.parse().unwrap();
+            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+        }
+    }
+
+    #[test]
+    fn message_ids_hold_the_time() {
+        let id: uuid::Uuid = Metadata::new_message_id().parse().unwrap();
+        let (seconds, _) = id.get_timestamp().unwrap().to_unix();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(now.abs_diff(seconds) < 60);
     }
 }
