@@ -1,2 +1,53 @@
-//! Stub.
-fn main() {}
+//! Development tasks: `cargo demo` and `cargo xtask ..`. Run `cargo xtask help` for the list.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a development task talks to its user")]
+
+mod broker;
+mod broker_command;
+mod broker_image;
+mod demo;
+mod environment;
+mod interrupt;
+mod process;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of Garenne")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Checks everything: formatting, lints, documentation, invariants and every tier of tests
+    Test(test::Options),
+    /// Runs `garenne demo` on a broker that is started for it
+    Demo(demo::Options),
+    /// Starts a broker, prints its URLs and keeps it until Ctrl-C
+    Broker,
+    /// Builds the RabbitMQ image from Debian's packages, where no registry can be reached
+    BrokerImage,
+    /// Checks the invariants that the source itself can show
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    interrupt::install();
+    let result = match Arguments::parse().task {
+        Task::Test(options) => test::run(&options),
+        Task::Demo(options) => demo::run(&options),
+        Task::Broker => broker_command::run(),
+        Task::BrokerImage => broker_image::build(&environment::image()).map(|()| ExitCode::SUCCESS),
+        Task::Tidy => tidy::run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        if interrupt::requested() { ExitCode::from(130) } else { ExitCode::FAILURE }
+    })
+}

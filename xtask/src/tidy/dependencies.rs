@@ -1,0 +1,138 @@
+//! Who may depend on what (invariants 1 and 2).
+
+use super::tree::{File, Finding, Tree, names};
+
+/// The directories that may name lapin: the one crate that wraps it, and its peer in the benchmarks.
+const LAPIN: [&str; 2] = ["transport/", "benches/"];
+/// The crates without I/O.
+const VOCABULARY: [&str; 2] = ["shared/", "topology/"];
+/// What no crate of the vocabulary may depend on.
+const RUNTIMES: [&str; 6] = ["tokio", "tokio-util", "lapin", "async-rs", "futures-util", "socket2"];
+/// What no source of the vocabulary may name.
+const IO: [&str; 5] = ["std::fs", "std::net", "std::process", "std::thread", "std::io"];
+
+/// Only `transport` and `benches` name lapin, in manifests and in code.
+pub(super) fn lapin_is_contained(tree: &Tree) -> Vec<Finding> {
+    let may = |file: &&File| !LAPIN.iter().any(|directory| file.path.starts_with(directory));
+    let manifests = tree.manifests().filter(may).flat_map(|file| {
+        let named = file.lines().filter(|(_, line)| dependency(line) == Some("lapin"));
+        named.map(|(line, _)| file.finding(line, "depends on lapin"))
+    });
+    // The checks themselves quote what they look for.
+    let sources = tree.rust("").filter(may).filter(|file| !file.path.starts_with("xtask/src/tidy/"));
+    let sources = sources.flat_map(|file| {
+        let named = file.code().filter(|(_, line)| names_crate(line, "lapin"));
+        named.map(|(line, text)| file.finding(line, format!("names lapin: `{}`", text.trim())))
+    });
+    manifests.chain(sources).collect()
+}
+
+/// No public item of `transport` names lapin: neither a re-export, nor a signature, nor an implementation for its types.
+pub(super) fn lapin_is_not_public(tree: &Tree) -> Vec<Finding> {
+    tree.rust("transport/src/").flat_map(findings_of_public).collect()
+}
+
+fn findings_of_public(file: &File) -> Vec<Finding> {
+    let mut imported = Vec::new();
+    let mut found = Vec::new();
+    for (line, text) in file.code() {
+        let text = text.trim();
+        if let Some(imports) = text.strip_prefix("use lapin::") {
+            let words = imports.split(|c: char| !c.is_alphanumeric() && c != '_');
+            imported.extend(words.filter(|word| word.starts_with(char::is_uppercase)));
+        }
+        let public = text.starts_with("pub ") || text.starts_with("impl From<") && !text.contains("pub(");
+        // A type of our own of the same name would have to be imported as well, which does not compile.
+        let shown = names_crate(text, "lapin") || imported.iter().any(|name| names(text, name));
+        if public && shown {
+            found.push(file.finding(line, format!("shows a lapin type: `{text}`")));
+        }
+    }
+    found
+}
+
+/// `shared` and `topology` depend on no runtime and do no I/O.
+pub(super) fn vocabulary_does_no_io(tree: &Tree) -> Vec<Finding> {
+    let in_vocabulary = |file: &&File| VOCABULARY.iter().any(|directory| file.path.starts_with(directory));
+    let manifests = tree.manifests().filter(in_vocabulary).flat_map(|file| {
+        let named = file.lines().filter_map(|(line, text)| Some((line, dependency(text)?)));
+        let forbidden = named.filter(|(_, name)| RUNTIMES.contains(name));
+        forbidden.map(|(line, name)| file.finding(line, format!("depends on {name}"))).collect::<Vec<_>>()
+    });
+    let sources = tree.rust("").filter(in_vocabulary).filter(|file| file.path.contains("/src/"));
+    let sources = sources.flat_map(|file| {
+        let named = file.code().filter(|(_, text)| IO.iter().any(|module| text.contains(module)));
+        named.map(|(line, text)| file.finding(line, format!("does I/O: `{}`", text.trim())))
+    });
+    manifests.chain(sources).collect()
+}
+
+/// Reads the name of a dependency off a line of a manifest.
+fn dependency(line: &str) -> Option<&str> {
+    let name = line.split(['=', '.']).next()?.trim();
+    (!name.is_empty() && !line.starts_with(['[', '#'])).then_some(name)
+}
+
+/// Tells whether code uses a path of this crate.
+fn names_crate(code: &str, name: &str) -> bool {
+    let path = format!("{name}::");
+    code.split_once(&path).is_some_and(|(before, _)| {
+        !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '"' | '`' | '='))
+    }) || code.trim_start().strip_prefix("use ").is_some_and(|rest| rest.starts_with(&format!("{name} ")))
+        || code.trim() == format!("use {name};")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::assert_holds;
+    use super::*;
+
+    #[test]
+    fn only_transport_and_benches_name_lapin() {
+        assert_holds(lapin_is_contained);
+    }
+
+    #[test]
+    fn no_public_item_shows_a_lapin_type() {
+        assert_holds(lapin_is_not_public);
+    }
+
+    #[test]
+    fn shared_and_topology_do_no_io_and_know_no_runtime() {
+        assert_holds(vocabulary_does_no_io);
+    }
+
+    #[track_caller]
+    fn check(check: fn(&Tree) -> Vec<Finding>, path: &str, text: &str, expected: usize) {
+        assert_eq!(check(&Tree::of(&[(path, text)])).len(), expected, "{path}: {text}");
+    }
+
+    #[test]
+    fn lapin_outside_its_crates_is_found() {
+        check(lapin_is_contained, "producer/Cargo.toml", "lapin.workspace = true", 1);
+        check(lapin_is_contained, "producer/src/a.rs", "use lapin::Channel;", 1);
+        check(lapin_is_contained, "producer/src/a.rs", "fn f(c: &lapin::Channel) {}", 1);
+        check(lapin_is_contained, "producer/src/a.rs", "// lapin::Channel is not named here", 0);
+        check(lapin_is_contained, "transport/src/a.rs", "use lapin::Channel;", 0);
+    }
+
+    #[test]
+    fn a_lapin_type_in_a_public_place_is_found() {
+        check(lapin_is_not_public, "transport/src/a.rs", "pub use lapin::Channel;", 1);
+        check(lapin_is_not_public, "transport/src/a.rs", "use lapin::Channel;\npub fn f(c: Channel) {}", 1);
+        check(lapin_is_not_public, "transport/src/a.rs", "impl From<lapin::Error> for Error {", 1);
+        check(
+            lapin_is_not_public,
+            "transport/src/a.rs",
+            "use lapin::Channel;\npub(crate) fn f(c: Channel) {}",
+            0,
+        );
+    }
+
+    #[test]
+    fn io_in_the_vocabulary_is_found() {
+        check(vocabulary_does_no_io, "shared/Cargo.toml", "tokio = { workspace = true }", 1);
+        check(vocabulary_does_no_io, "topology/src/a.rs", "let text = std::fs::read(path);", 1);
+        check(vocabulary_does_no_io, "shared/Cargo.toml", "serde.workspace = true", 0);
+    }
+}
