@@ -3,6 +3,7 @@
 mod capabilities;
 mod client;
 mod consume;
+mod convert;
 mod error;
 mod event;
 mod health;
