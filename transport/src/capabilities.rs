@@ -1,5 +1,7 @@
 //! What the connected broker can do, read once from its server properties.
 
+use lapin::types::{AMQPValue, FieldTable};
+
 /// What the connected broker can do. Nothing else in Garenne looks at a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,4 +16,52 @@ pub struct Capabilities {
     pub uncounted_nack: bool,
     /// Whether `x-modulus-hash` exchanges exist without a plugin (RabbitMQ 4.3).
     pub modulus_hash: bool,
+}
+
+// === impl Capabilities ===
+
+impl Capabilities {
+    /// Reads the server properties of `connection.start`. A broker that does not say what it is gets the least.
+    pub(crate) fn read(properties: Option<&FieldTable>) -> Self {
+        let text = |name: &str| match properties.and_then(|properties| properties.inner().get(name)) {
+            Some(AMQPValue::LongString(text)) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
+            _ => String::new(),
+        };
+        let (product, version) = (text("product"), text("version"));
+        let is_4_3 = product == "RabbitMQ" && major_minor(&version) >= (4, 3);
+        Self { product, version, delayed_retry: is_4_3, uncounted_nack: is_4_3, modulus_hash: is_4_3 }
+    }
+}
+
+fn major_minor(version: &str) -> (u32, u32) {
+    let mut parts = version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(product: &str, version: &str) -> Capabilities {
+        let mut properties = FieldTable::default();
+        properties.insert("product".into(), AMQPValue::LongString(product.into()));
+        properties.insert("version".into(), AMQPValue::LongString(version.into()));
+        Capabilities::read(Some(&properties))
+    }
+
+    #[test]
+    fn native_delayed_retry_comes_with_4_3() {
+        assert!(!server("RabbitMQ", "4.2.9").delayed_retry);
+        assert!(!server("RabbitMQ", "3.13.7").delayed_retry);
+        assert!(server("RabbitMQ", "4.3.0").delayed_retry);
+        assert!(server("RabbitMQ", "4.10.0-beta.1").delayed_retry);
+        assert!(server("RabbitMQ", "5.0.0").delayed_retry);
+    }
+
+    #[test]
+    fn an_unknown_broker_gets_the_least() {
+        assert!(!server("LavinMQ", "9.9.9").delayed_retry);
+        assert!(!Capabilities::read(None).uncounted_nack);
+        assert!(!server("RabbitMQ", "nonsense").modulus_hash);
+    }
 }

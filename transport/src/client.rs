@@ -1,105 +1,185 @@
 //! The handle that everything starts from.
 
-use garenne_shared::{Codecs, Config};
+use std::{fmt, sync::Arc};
+
+use garenne_shared::{Codecs, Config, QueueName};
 use garenne_topology::Topology;
+use tokio::sync::broadcast;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Applied, Capabilities, ConfirmChannel, Error, Events, Health, Subscriber, Subscription, Verified,
+    Applied, Capabilities, ConfirmChannel, Error, Events, Health, QueueInfo, Role, Subscriber, Subscription, Verified,
+    consume::Registry,
+    declare,
+    dial::{ask, dial},
+    link::{Link, Shared},
+    runtime::IoRuntime,
 };
 
-/// A connection to RabbitMQ that keeps itself up: the handle that everything starts from. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Client {}
+/// How many events a slow watcher may fall behind before it misses the oldest.
+const EVENTS_KEPT: usize = 256;
+
+/// A client of RabbitMQ that keeps its connections up: the handle that everything starts from. Cheap to clone.
+///
+/// Publishing and consuming have a connection each; declaring goes over the consuming one, which the broker never blocks.
+/// Dropping the last clone closes both at once; [`close`](Self::close) waits for outstanding confirms first.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+    codecs: Codecs,
+}
+
+struct Inner {
+    config: Arc<Config>,
+    capabilities: Capabilities,
+    consume: Link,
+    publish: Link,
+    confirms: ConfirmChannel,
+    registry: Arc<Registry>,
+    shared: Shared,
+    // Ends the tasks, which hold links of their own, with the last handle.
+    _close: DropGuard,
+}
 
 // === impl Client ===
 
 impl Client {
-    /// Connects to the first endpoint that answers.
+    /// Connects to the first endpoint that answers; each is tried once, in random order.
     ///
     /// The consuming connection is opened here, so wrong credentials show at once; the publishing one with the first publish.
+    /// Later losses are repaired in the background, without limit, by [`ConnectionConfig::reconnect`].
+    ///
+    /// [`ConnectionConfig::reconnect`]: garenne_shared::config::ConnectionConfig::reconnect
     ///
     /// # Errors
     ///
-    /// Fails if no endpoint answers within the connect timeout, or if the broker refuses user or vhost.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) if no endpoint answers within the connect timeout,
+    /// [`AccessRefused`](crate::ErrorKind::AccessRefused) if the broker refuses user, password or vhost,
+    /// [`Config`](crate::ErrorKind::Config) if the configuration is wrong.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped attempt closes its sockets.
     pub async fn connect(config: Config) -> Result<Self, Error> {
-        let _ = config;
-        todo!()
+        let config = Arc::new(config);
+        let runtime = Arc::new(IoRuntime::start()?);
+        // On the runtime of its own from the start, because that is where the sockets stay registered.
+        let first = runtime.spawn({
+            let (config, handle) = (Arc::clone(&config), runtime.handle().clone());
+            async move {
+                let dialed = dial(&config, Role::Consume, &handle).await?;
+                let capabilities = ask(&config, &dialed.endpoint, &handle).await;
+                Ok::<_, Error>((dialed, capabilities))
+            }
+        });
+        let abort = AbortOnDrop(first.abort_handle());
+        let (dialed, capabilities) = first.await.map_err(|error| {
+            Error::new(crate::ErrorKind::Closed, "the attempt to connect was abandoned").with_source(error)
+        })??;
+        drop(abort);
+        let closed = CancellationToken::new();
+        let shared = Shared {
+            config: Arc::clone(&config),
+            runtime,
+            events: broadcast::Sender::new(EVENTS_KEPT),
+            closed: closed.clone(),
+        };
+        let (consume, publish) = (Link::new(Role::Consume, shared.clone()), Link::new(Role::Publish, shared.clone()));
+        consume.adopt(dialed);
+        let confirms = ConfirmChannel::new(publish.clone());
+        let registry = Arc::new(Registry::default());
+        let inner =
+            Inner { config, capabilities, consume, publish, confirms, registry, shared, _close: closed.drop_guard() };
+        Ok(Self { inner: Arc::new(inner), codecs: Codecs::default() })
     }
 
     /// Uses these codecs for everything that starts from the returned handle. The default is [`Codecs::json`].
     #[must_use]
-    pub fn with_codecs(self, codecs: Codecs) -> Self {
-        let _ = codecs;
-        todo!()
+    pub fn with_codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
+        self
     }
 
     /// Returns the codecs.
     #[must_use]
-    pub fn codecs(&self) -> &Codecs {
-        todo!()
+    pub const fn codecs(&self) -> &Codecs {
+        &self.codecs
     }
 
     /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
-        todo!()
+        &self.inner.config
     }
 
-    /// Returns what the connected broker can do.
+    /// Returns what the broker can do; read once, when the client connected.
     #[must_use]
-    pub fn capabilities(&self) -> Capabilities {
-        todo!()
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
     }
 
     /// Returns a snapshot of what is really up.
     #[must_use]
     pub fn health(&self) -> Health {
-        todo!()
+        Health {
+            publish: self.inner.publish.health(),
+            consume: self.inner.consume.health(),
+            subscriptions: self.inner.registry.subscriptions(),
+            subscribed: self.inner.registry.subscribed(),
+            unconfirmed: self.inner.confirms.unconfirmed(),
+        }
     }
 
     /// Watches connections and subscriptions from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        todo!()
+        Events::new(self.inner.shared.events.subscribe(), self.inner.shared.closed.clone())
     }
 
     /// Declares the topology, dead-letter side first.
     ///
     /// # Errors
     ///
-    /// Fails if the topology contradicts itself, or if an object exists with other properties
-    /// ([`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch)).
+    /// [`InvalidTopology`](crate::ErrorKind::InvalidTopology) if it contradicts itself (no broker is asked then),
+    /// [`Mismatch`](crate::ErrorKind::Mismatch) if an object exists with other properties.
     ///
     /// # Cancel safety
     ///
     /// A dropped call may have declared a part; applying again completes it.
     pub async fn apply(&self, topology: &Topology) -> Result<Applied, Error> {
-        let _ = topology;
-        todo!()
+        declare::apply(&self.inner.consume, topology).await
     }
 
     /// Checks passively that every exchange and queue exists; changes nothing.
     ///
     /// # Errors
     ///
-    /// Fails with the first object that does not exist.
+    /// [`NotFound`](crate::ErrorKind::NotFound) naming every object that does not exist.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn verify(&self, topology: &Topology) -> Result<Verified, Error> {
-        let _ = topology;
-        todo!()
+        declare::verify(&self.inner.consume, topology).await
+    }
+
+    /// Asks the broker how many messages are ready in a queue and how many consumers it has (a passive declare).
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such queue.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn queue_info(&self, queue: &QueueName) -> Result<QueueInfo, Error> {
+        declare::queue_info(&self.inner.consume, queue).await
     }
 
     /// Returns the handle for confirmed publishing; all of a client's handles share one window.
     #[must_use]
     pub fn confirm_channel(&self) -> ConfirmChannel {
-        todo!()
+        self.inner.confirms.clone()
     }
 
     /// Subscribes to a queue.
@@ -112,16 +192,33 @@ impl Client {
     ///
     /// Cancel safe: a dropped call leaves no consumer behind.
     pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscriber, Error> {
-        let _ = subscription;
-        todo!()
+        Subscriber::open(self.inner.consume.clone(), subscription, Arc::clone(&self.inner.registry)).await
     }
 
-    /// Closes: waits for outstanding confirms up to the confirm timeout, then closes both connections.
+    /// Closes in three steps: takes no more publishes, waits for outstanding confirms up to the confirm timeout, closes both
+    /// connections. Subscriptions still open end; what they left unsettled is delivered again.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a dropped call leaves the client closing.
+    /// A dropped call may leave the connections open; the last handle closes them.
     pub async fn close(&self) {
-        todo!()
+        self.inner.confirms.drain(self.inner.config.publish.confirm_timeout).await;
+        self.inner.shared.closed.cancel();
+        self.inner.shared.runtime.join().await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
+/// Stops a connect whose caller went away.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -1,7 +1,10 @@
 //! What happens to connections and subscriptions, for everyone who watches.
 
+use std::fmt;
+
 use garenne_shared::QueueName;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 /// What a connection is for. Publishing and consuming never share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +13,25 @@ pub enum Role {
     Publish,
     /// Consuming and declaring.
     Consume,
+}
+
+// === impl Role ===
+
+impl Role {
+    /// Returns the role in one word: `publish` or `consume`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Consume => "consume",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Something that happened to a connection or a subscription.
@@ -64,13 +86,14 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Events {
     receiver: broadcast::Receiver<Event>,
+    closed: CancellationToken,
 }
 
 // === impl Events ===
 
 impl Events {
-    pub(crate) const fn new(receiver: broadcast::Receiver<Event>) -> Self {
-        Self { receiver }
+    pub(crate) const fn new(receiver: broadcast::Receiver<Event>, closed: CancellationToken) -> Self {
+        Self { receiver, closed }
     }
 
     /// Waits for the next event; `None` after the client was closed. Missed events are skipped.
@@ -80,7 +103,12 @@ impl Events {
     /// Cancel safe: no event is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            match self.receiver.recv().await {
+            let received = tokio::select! {
+                biased;
+                received = self.receiver.recv() => received,
+                () = self.closed.cancelled() => return self.receiver.try_recv().ok(),
+            };
+            match received {
                 Ok(event) => return Some(event),
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     tracing::debug!(missed, "watcher of events is slow");

@@ -4,11 +4,18 @@ mod capabilities;
 mod client;
 mod consume;
 mod convert;
+mod dial;
 mod error;
 mod event;
+mod fault;
 mod health;
+mod introduce;
+mod link;
+mod metric;
 mod publish;
 mod report;
+mod runtime;
+mod tls;
 
 pub use self::{
     capabilities::Capabilities,

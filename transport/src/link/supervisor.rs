@@ -1,0 +1,200 @@
+//! Keeps one connection up: dials with backoff, watches, and dials again.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use futures_util::{Stream, StreamExt as _};
+use lapin::{Connection, Event as LapinEvent};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::{Blocked, Link, Phase};
+use crate::{
+    Error, ErrorKind, Event,
+    dial::{Dialed, dial},
+    metric,
+};
+
+/// How often the status of the connection is looked at, in case no event told of its end.
+const WATCHDOG: Duration = Duration::from_secs(1);
+
+/// The task behind a [`Link`].
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    link: Link,
+}
+
+/// Why watching a connection ended.
+enum End {
+    Lost(String),
+    Closed,
+}
+
+// === impl Supervisor ===
+
+impl Supervisor {
+    pub(super) fn new(link: Link) -> Self {
+        Self { link }
+    }
+
+    /// Runs until the client is closed.
+    pub(super) async fn run(self, first: Option<Dialed>) {
+        let mut next = first;
+        loop {
+            let dialed = match next.take() {
+                Some(dialed) => dialed,
+                None => match self.dial().await {
+                    Some(dialed) => dialed,
+                    None => break,
+                },
+            };
+            let epoch = self.up(&dialed);
+            let end = self.watch(&dialed.connection).await;
+            self.link.set_current(None);
+            match end {
+                End::Lost(reason) => self.down(epoch, reason),
+                End::Closed => {
+                    self.close(&dialed.connection).await;
+                    break;
+                }
+            }
+        }
+        self.link.0.state.send_modify(|state| {
+            state.phase = Phase::Closed;
+            state.blocked = None;
+        });
+    }
+
+    /// Dials until a broker answers; `None` if the client was closed meanwhile.
+    async fn dial(&self) -> Option<Dialed> {
+        let (role, config, closed) = (self.link.0.role, self.link.config(), self.link.closed());
+        let mut failed = 0;
+        loop {
+            let attempt = dial(config, role, self.link.0.shared.runtime.handle());
+            let error = match closed.run_until_cancelled(attempt).await? {
+                Ok(dialed) => return Some(dialed),
+                Err(error) => error,
+            };
+            failed += 1;
+            // The policy's limit of attempts is for operations; a connection is wanted as long as the client lives.
+            let delay = config.connection.reconnect.delay(failed).unwrap_or(config.connection.connect_timeout);
+            self.complain(&error, failed, delay);
+            closed.run_until_cancelled(tokio::time::sleep(delay)).await?;
+        }
+    }
+
+    fn complain(&self, error: &Error, failed: u32, delay: Duration) {
+        let role = self.link.0.role;
+        if error.kind() == ErrorKind::AccessRefused {
+            tracing::error!(%role, failed, ?delay, %error, "broker refuses the connection, trying again");
+        } else {
+            tracing::warn!(%role, failed, ?delay, %error, "cannot connect, trying again");
+        }
+    }
+
+    fn up(&self, dialed: &Dialed) -> u64 {
+        let (role, inner) = (self.link.0.role, &self.link.0);
+        self.link.set_current(Some(Arc::clone(&dialed.connection)));
+        let mut epoch = 0;
+        inner.state.send_modify(|state| {
+            state.phase = Phase::Connected;
+            state.epoch += 1;
+            state.blocked = None;
+            epoch = state.epoch;
+        });
+        metric::connection_opened(role);
+        tracing::info!(%role, epoch, endpoint = %dialed.endpoint, "connected");
+        self.tell(Event::Connected { role, epoch });
+        epoch
+    }
+
+    fn down(&self, epoch: u64, reason: String) {
+        let role = self.link.0.role;
+        self.link.0.state.send_modify(|state| {
+            state.phase = Phase::Connecting;
+            state.blocked = None;
+        });
+        metric::connection_lost(role);
+        metric::connection_blocked(role, false);
+        tracing::warn!(%role, epoch, reason, "connection lost");
+        self.tell(Event::Lost { role, epoch, reason });
+    }
+
+    /// Watches a connection until it ends or the client is closed.
+    async fn watch(&self, connection: &Connection) -> End {
+        let mut events = Box::pin(connection.events_listener());
+        let mut watchdog = interval(WATCHDOG);
+        watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.link.closed().cancelled() => return End::Closed,
+                event = events.next() => {
+                    if let Some(end) = self.observe(connection, event) {
+                        return end;
+                    }
+                }
+                _ = watchdog.tick() => {
+                    if !connection.status().connected() {
+                        return End::Lost(last_words(&mut events).await);
+                    }
+                }
+            }
+        }
+    }
+
+    fn observe(&self, connection: &Connection, event: Option<LapinEvent>) -> Option<End> {
+        let role = self.link.0.role;
+        match event {
+            None => return Some(End::Lost("lapin ended the connection".to_owned())),
+            Some(LapinEvent::ConnectionBlocked(reason)) => {
+                tracing::warn!(%role, reason, "broker blocks publishers");
+                metric::connection_blocked(role, true);
+                let blocked = Blocked { since: Instant::now(), reason: reason.clone() };
+                self.link.0.state.send_modify(|state| state.blocked = Some(blocked));
+                self.tell(Event::Blocked { role, reason });
+            }
+            Some(LapinEvent::ConnectionUnblocked) => {
+                tracing::info!(%role, "broker no longer blocks publishers");
+                metric::connection_blocked(role, false);
+                self.link.0.state.send_modify(|state| state.blocked = None);
+                self.tell(Event::Unblocked { role });
+            }
+            // It tells of closed channels too: those are their owners' business.
+            Some(LapinEvent::Error(error)) if !connection.status().connected() => {
+                return Some(End::Lost(error.to_string()));
+            }
+            Some(_) => {}
+        }
+        None
+    }
+
+    /// Closes politely within the limit; the kill handle does the rest.
+    async fn close(&self, connection: &Connection) {
+        let limit = self.link.config().connection.rpc_timeout;
+        match timeout(limit, connection.close(200, "closed by the application".into())).await {
+            Ok(Ok(())) => tracing::debug!(role = %self.link.0.role, "connection closed"),
+            Ok(Err(error)) => tracing::debug!(role = %self.link.0.role, %error, "connection was gone at close"),
+            Err(_) => tracing::warn!(role = %self.link.0.role, ?limit, "broker does not answer to close, cutting"),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // It fails only when nobody watches.
+        let _ = self.link.events().send(event);
+    }
+}
+
+/// Returns the reason of an end that the watchdog saw first.
+async fn last_words(events: &mut (impl Stream<Item = LapinEvent> + Unpin)) -> String {
+    let error = async {
+        while let Some(event) = events.next().await {
+            if let LapinEvent::Error(error) = event {
+                return Some(error.to_string());
+            }
+        }
+        None
+    };
+    timeout(Duration::from_millis(50), error)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| "the connection is no longer connected".to_owned())
+}
