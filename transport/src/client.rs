@@ -10,8 +10,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     Applied, Capabilities, ConfirmChannel, Error, Events, Health, QueueInfo, Role, Subscriber, Subscription, Verified,
     consume::Registry,
-    declare,
     dial::{ask, dial},
+    inspect,
     link::{Link, Shared},
     runtime::IoRuntime,
 };
@@ -147,7 +147,8 @@ impl Client {
     ///
     /// A dropped call may have declared a part; applying again completes it.
     pub async fn apply(&self, topology: &Topology) -> Result<Applied, Error> {
-        declare::apply(&self.inner.consume, topology).await
+        let _ = topology;
+        todo!()
     }
 
     /// Checks passively that every exchange and queue exists; changes nothing.
@@ -160,7 +161,8 @@ impl Client {
     ///
     /// Cancel safe.
     pub async fn verify(&self, topology: &Topology) -> Result<Verified, Error> {
-        declare::verify(&self.inner.consume, topology).await
+        let _ = topology;
+        todo!()
     }
 
     /// Asks the broker how many messages are ready in a queue and how many consumers it has (a passive declare).
@@ -173,7 +175,7 @@ impl Client {
     ///
     /// Cancel safe.
     pub async fn queue_info(&self, queue: &QueueName) -> Result<QueueInfo, Error> {
-        declare::queue_info(&self.inner.consume, queue).await
+        inspect::queue_info(&self.inner.consume, queue).await
     }
 
     /// Returns the handle for confirmed publishing; all of a client's handles share one window.

@@ -9,6 +9,7 @@ mod error;
 mod event;
 mod fault;
 mod health;
+mod inspect;
 mod introduce;
 mod link;
 mod metric;
@@ -25,5 +26,8 @@ pub use self::{
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
     publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind},
-    report::{Applied, Verified},
+    report::{Applied, QueueInfo, Verified},
 };
+
+/// The log filter that binaries use unless told otherwise: lapin prints whole bodies of returned messages as warnings.
+pub const DEFAULT_LOG_FILTER: &str = "info,lapin=warn,lapin::returned_messages=error";

@@ -63,6 +63,20 @@ pub enum PublishErrorKind {
 // === impl ConfirmChannel ===
 
 impl ConfirmChannel {
+    /// Stub of the seam.
+    pub(crate) fn new(link: crate::link::Link) -> Self {
+        let _ = link;
+        Self {}
+    }
+
+    pub(crate) fn unconfirmed(&self) -> usize {
+        0
+    }
+
+    pub(crate) async fn drain(&self, deadline: Duration) {
+        let _ = deadline;
+    }
+
     /// Sends a message as soon as the window has room, and returns its pending confirm.
     ///
     /// # Errors

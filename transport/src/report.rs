@@ -17,3 +17,13 @@ pub struct Verified {
     /// Every exchange and queue that exists as expected.
     pub found: Vec<Declaration>,
 }
+
+/// What the broker says of a queue at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueInfo {
+    /// Messages ready for delivery; those delivered and not yet settled do not count.
+    pub ready: u32,
+    /// Consumers.
+    pub consumers: u32,
+}
