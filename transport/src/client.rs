@@ -8,7 +8,8 @@ use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Applied, Capabilities, ConfirmChannel, Error, Events, Health, QueueInfo, Role, Subscriber, Subscription, Verified,
+    Applied, Capabilities, ConfirmChannel, Error, Events, Health, QueueInfo, Role, Subscriber, Subscription,
+    Verified,
     consume::Registry,
     dial::{ask, dial},
     inspect,
@@ -84,12 +85,21 @@ impl Client {
             events: broadcast::Sender::new(EVENTS_KEPT),
             closed: closed.clone(),
         };
-        let (consume, publish) = (Link::new(Role::Consume, shared.clone()), Link::new(Role::Publish, shared.clone()));
+        let (consume, publish) =
+            (Link::new(Role::Consume, shared.clone()), Link::new(Role::Publish, shared.clone()));
         consume.adopt(dialed);
         let confirms = ConfirmChannel::new(publish.clone());
         let registry = Arc::new(Registry::default());
-        let inner =
-            Inner { config, capabilities, consume, publish, confirms, registry, shared, _close: closed.drop_guard() };
+        let inner = Inner {
+            config,
+            capabilities,
+            consume,
+            publish,
+            confirms,
+            registry,
+            shared,
+            _close: closed.drop_guard(),
+        };
         Ok(Self { inner: Arc::new(inner), codecs: Codecs::default() })
     }
 

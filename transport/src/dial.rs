@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use async_rs::{
-    TokioRuntime,
-    traits::Reactor,
-};
+use async_rs::{TokioRuntime, traits::Reactor};
 use garenne_shared::{Config, config::Address};
 use lapin::{
     Connection, ConnectionProperties,
@@ -21,12 +18,7 @@ use lapin::{
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 
-use crate::{
-    Capabilities, Error, ErrorKind, Role,
-    fault::fault,
-    introduce::server_properties,
-    tls,
-};
+use crate::{Capabilities, Error, ErrorKind, Role, fault::fault, introduce::server_properties, tls};
 
 type Stream = AsyncTcpStream<<TokioRuntime as Reactor>::TcpStream>;
 
@@ -61,7 +53,9 @@ pub(crate) async fn dial(config: &Config, role: Role, runtime: &Handle) -> Resul
         match dial_one(config, endpoint, role, runtime).await {
             Ok(dialed) => return Ok(dialed),
             // Another node of the cluster would give the same answer.
-            Err(error) if matches!(error.kind(), ErrorKind::AccessRefused | ErrorKind::Config) => return Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::AccessRefused | ErrorKind::Config) => {
+                return Err(error);
+            }
             Err(error) => {
                 let separator = if causes.is_empty() { "" } else { "; " };
                 let _ = write!(causes, "{separator}{endpoint}: {error}");
@@ -76,7 +70,12 @@ pub(crate) async fn dial(config: &Config, role: Role, runtime: &Handle) -> Resul
     Err(Error::new(ErrorKind::Unreachable, message))
 }
 
-async fn dial_one(config: &Config, endpoint: &Address, role: Role, runtime: &Handle) -> Result<Dialed, Error> {
+async fn dial_one(
+    config: &Config,
+    endpoint: &Address,
+    role: Role,
+    runtime: &Handle,
+) -> Result<Dialed, Error> {
     let runtime = TokioRuntime::tokio_with_handle(runtime.clone());
     let (socket, kill) = open(config, endpoint, &runtime).await?;
     // lapin calls the closure once: its own recovery is off.
@@ -112,7 +111,11 @@ pub(crate) async fn ask(config: &Config, endpoint: &Address, runtime: &Handle) -
 }
 
 /// Opens a socket, encrypted if the endpoint asks for it.
-async fn open(config: &Config, endpoint: &Address, runtime: &TokioRuntime) -> Result<(Stream, KillHandle), Error> {
+async fn open(
+    config: &Config,
+    endpoint: &Address,
+    runtime: &TokioRuntime,
+) -> Result<(Stream, KillHandle), Error> {
     let connect = async {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
         for address in tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
@@ -142,7 +145,10 @@ async fn open(config: &Config, endpoint: &Address, runtime: &TokioRuntime) -> Re
 async fn within<T>(config: &Config, step: &str, work: impl Future<Output = T>) -> Result<T, Error> {
     let limit = config.connection.connect_timeout;
     timeout(limit, work).await.map_err(|_| {
-        Error::new(ErrorKind::Unreachable, format!("{step} took longer than `connection.connect_timeout`, {limit:?}"))
+        Error::new(
+            ErrorKind::Unreachable,
+            format!("{step} took longer than `connection.connect_timeout`, {limit:?}"),
+        )
     })
 }
 

@@ -14,7 +14,10 @@ pub(crate) fn fault(error: &lapin::Error, what: &str) -> Error {
         LapinKind::IOError(source) => {
             Error::new(ErrorKind::ConnectionLost, format!("the connection was lost while {what}: {source}"))
         }
-        _ => Error::new(ErrorKind::ConnectionLost, format!("the connection or its channel ended while {what}: {error}")),
+        _ => Error::new(
+            ErrorKind::ConnectionLost,
+            format!("the connection or its channel ended while {what}: {error}"),
+        ),
     }
 }
 

@@ -26,7 +26,10 @@ pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueIn
         let _ = open.channel.close(200, "asked".into()).await;
         Ok(info)
     };
-    timeout(limit, asked)
-        .await
-        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("{what} took longer than `connection.rpc_timeout`, {limit:?}")))?
+    timeout(limit, asked).await.map_err(|_| {
+        Error::new(
+            ErrorKind::TimedOut,
+            format!("{what} took longer than `connection.rpc_timeout`, {limit:?}"),
+        )
+    })?
 }

@@ -94,7 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, S> {
                 Some((used, AMQPFrame::Heartbeat)) => {
                     self.read.drain(..used);
                 }
-                Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a method of the handshake")),
+                Some(_) => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "not a method of the handshake"));
+                }
                 None => self.fill().await?,
             }
         }

@@ -111,7 +111,8 @@ impl Link {
         let mut state = self.state();
         loop {
             let epoch = {
-                let reached = state.wait_for(|state| matches!(state.phase, Phase::Connected | Phase::Closed)).await;
+                let reached =
+                    state.wait_for(|state| matches!(state.phase, Phase::Connected | Phase::Closed)).await;
                 match reached {
                     Ok(state) if state.phase == Phase::Connected => state.epoch,
                     _ => return Err(closed()),
@@ -124,12 +125,16 @@ impl Link {
                     let frame_max = connection.configuration().frame_max();
                     return Ok(OpenChannel { channel, epoch, frame_max });
                 }
-                Ok(Err(error)) if connection.status().connected() => return Err(fault(&error, "opening a channel")),
+                Ok(Err(error)) if connection.status().connected() => {
+                    return Err(fault(&error, "opening a channel"));
+                }
                 Ok(Err(_)) => self.wait_for_change(&mut state, epoch).await,
                 Err(_) => {
                     return Err(Error::new(
                         ErrorKind::TimedOut,
-                        format!("a channel must open within `connection.rpc_timeout`, {limit:?}, but did not"),
+                        format!(
+                            "a channel must open within `connection.rpc_timeout`, {limit:?}, but did not"
+                        ),
                     ));
                 }
             }

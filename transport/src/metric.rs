@@ -14,5 +14,9 @@ pub(crate) fn connection_lost(role: Role) {
 
 /// Whether the broker blocks a connection (0 or 1), by `role`.
 pub(crate) fn connection_blocked(role: Role, blocked: bool) {
-    metrics::gauge!("garenne_connection_blocked", "role" => role.as_str()).set(if blocked { 1.0 } else { 0.0 });
+    metrics::gauge!("garenne_connection_blocked", "role" => role.as_str()).set(if blocked {
+        1.0
+    } else {
+        0.0
+    });
 }

@@ -34,7 +34,8 @@ impl IoRuntime {
             .enable_all()
             .build()
             .map_err(|error| {
-                Error::new(ErrorKind::Config, "the threads for connections cannot be started").with_source(error)
+                Error::new(ErrorKind::Config, "the threads for connections cannot be started")
+                    .with_source(error)
             })?;
         Ok(Self { runtime: Some(runtime), tasks: TaskTracker::new() })
     }

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use garenne_shared::config::TlsConfig;
 use futures_rustls::{
     TlsConnector,
     rustls::{
@@ -11,6 +10,7 @@ use futures_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     },
 };
+use garenne_shared::config::TlsConfig;
 
 use crate::{Error, ErrorKind};
 
@@ -60,7 +60,8 @@ fn authorities(config: &TlsConfig) -> Result<RootCertStore, Error> {
 }
 
 fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let unreadable = format!("`tls.{setting}` must be a PEM file of certificates, but {} is not", path.display());
+    let unreadable =
+        format!("`tls.{setting}` must be a PEM file of certificates, but {} is not", path.display());
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| refuse(&unreadable, error))?;
@@ -69,12 +70,18 @@ fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
-        refuse(&format!("`tls.key_file` must be a PEM file with a private key, but {} is not", path.display()), error)
+        refuse(
+            &format!("`tls.key_file` must be a PEM file with a private key, but {} is not", path.display()),
+            error,
+        )
     })
 }
 
 fn incomplete(given: &str, missing: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("`tls.{given}` is set without `tls.{missing}`; set both or neither"))
+    Error::new(
+        ErrorKind::Config,
+        format!("`tls.{given}` is set without `tls.{missing}`; set both or neither"),
+    )
 }
 
 fn refuse(message: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {

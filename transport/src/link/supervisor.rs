@@ -1,6 +1,9 @@
 //! Keeps one connection up: dials with backoff, watches, and dials again.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{Stream, StreamExt as _};
 use lapin::{Connection, Event as LapinEvent};
@@ -75,7 +78,8 @@ impl Supervisor {
             };
             failed += 1;
             // The policy's limit of attempts is for operations; a connection is wanted as long as the client lives.
-            let delay = config.connection.reconnect.delay(failed).unwrap_or(config.connection.connect_timeout);
+            let delay =
+                config.connection.reconnect.delay(failed).unwrap_or(config.connection.connect_timeout);
             self.complain(&error, failed, delay);
             closed.run_until_cancelled(tokio::time::sleep(delay)).await?;
         }
@@ -171,8 +175,12 @@ impl Supervisor {
         let limit = self.link.config().connection.rpc_timeout;
         match timeout(limit, connection.close(200, "closed by the application".into())).await {
             Ok(Ok(())) => tracing::debug!(role = %self.link.0.role, "connection closed"),
-            Ok(Err(error)) => tracing::debug!(role = %self.link.0.role, %error, "connection was gone at close"),
-            Err(_) => tracing::warn!(role = %self.link.0.role, ?limit, "broker does not answer to close, cutting"),
+            Ok(Err(error)) => {
+                tracing::debug!(role = %self.link.0.role, %error, "connection was gone at close")
+            }
+            Err(_) => {
+                tracing::warn!(role = %self.link.0.role, ?limit, "broker does not answer to close, cutting")
+            }
         }
     }
 
