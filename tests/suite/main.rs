@@ -1,5 +1,9 @@
 //! The integration suites, in one binary against one broker.
 
+mod consume_resume;
+mod consume_settle;
+mod consume_share;
+mod consuming;
 mod credentials;
 mod fixture;
 mod orders;

@@ -1,5 +1,7 @@
 //! Every metric of this crate, by name. The facade is `metrics`; without an exporter they cost next to nothing.
 
+use garenne_shared::QueueName;
+
 use crate::Role;
 
 /// Connections opened, by `role`.
@@ -19,4 +21,24 @@ pub(crate) fn connection_blocked(role: Role, blocked: bool) {
     } else {
         0.0
     });
+}
+
+/// Subscriptions that ended without our asking, by `queue`.
+pub(crate) fn subscription_lost(queue: &QueueName) {
+    metrics::counter!("garenne_subscriptions_lost_total", "queue" => queue.to_string()).increment(1);
+}
+
+/// Subscriptions that came back, by `queue`.
+pub(crate) fn resubscribed(queue: &QueueName) {
+    metrics::counter!("garenne_resubscribed_total", "queue" => queue.to_string()).increment(1);
+}
+
+/// Failed attempts to come back, by `queue`.
+pub(crate) fn subscribe_failed(queue: &QueueName) {
+    metrics::counter!("garenne_subscribe_failures_total", "queue" => queue.to_string()).increment(1);
+}
+
+/// Settlements that came after their channel was gone, so that the broker redelivers, by `queue`.
+pub(crate) fn settlements_lost(queue: &QueueName, count: usize) {
+    metrics::counter!("garenne_settlements_lost_total", "queue" => queue.to_string()).increment(count as u64);
 }

@@ -1,0 +1,166 @@
+//! A subscription comes back by itself, and says so.
+
+use std::time::Duration;
+
+use garenne_shared::{Config, Retry};
+use garenne_tests::{Broker, SECONDS, Vhost, eventually};
+use garenne_transport::{Client, ErrorKind, Event, Events, Settlement, Subscription};
+use tokio::time::timeout;
+
+use crate::consuming::{
+    QUEUE, SOON, ack_until_complete, declare, expect, fill, next, number, subscribe, subscribed,
+};
+
+/// Reconnects quickly, to have many losses in a short test.
+fn impatient(mut config: Config) -> Config {
+    config.connection.reconnect = Retry::exponential(Duration::from_millis(20)..=Duration::from_millis(500));
+    config
+}
+
+/// Returns the attempts of the next `Resubscribed`, after a `Cancelled`.
+async fn resubscribed(events: &mut Events) -> u32 {
+    let mut cancelled = false;
+    loop {
+        match timeout(SOON, events.next()).await.expect("an event comes in time") {
+            Some(Event::Cancelled { queue, reason }) => {
+                assert_eq!(queue, QUEUE);
+                assert!(!reason.is_empty());
+                cancelled = true;
+            }
+            Some(Event::Resubscribed { attempts, .. }) => {
+                assert!(cancelled, "the loss is told before the return");
+                return attempts;
+            }
+            Some(_) => {}
+            None => panic!("the events ended"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_queue_deleted_and_declared_again_is_read_again() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let client = Client::connect(impatient(vhost.config())).await.expect("the broker is there");
+    let mut events = client.events();
+    let mut subscriber = subscribe(&client, 10).await;
+
+    vhost.delete_queue(QUEUE).await;
+    eventually(SOON, "the health tells that the subscription is down", async || match client.health() {
+        health if health.subscriptions == 1 && health.subscribed == 0 && !health.is_ready() => Ok(()),
+        health => Err(health),
+    })
+    .await;
+    declare(&vhost).await;
+    assert!(resubscribed(&mut events).await >= 1);
+    fill(&client, 0..20).await;
+    ack_until_complete(&mut subscriber, 20).await;
+    subscriber.close(SOON).await.expect("everything is settled");
+    expect(&vhost, 0, 0).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_the_broker_closes_is_replaced_on_the_same_connection() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let client = Client::connect(impatient(vhost.config())).await.expect("the broker is there");
+    fill(&client, 0..10).await;
+    let mut events = client.events();
+    let mut subscriber = subscribe(&client, 10).await;
+    let epoch = client.health().consume.epoch;
+    let held = next(&mut subscriber).await;
+
+    // An ack of an unknown tag, injected in the broker: 406 on every channel of this vhost.
+    let close = format!(
+        "[rabbit_channel:do(C, {{'basic.ack', 999999, false}}) || C <- rabbit_channel:list(), \
+         rabbit_channel:info(C, [vhost]) =:= [{{vhost, <<\"{}\">>}}]].",
+        vhost.name()
+    );
+    Broker::shared().await.rabbitmqctl(&["eval", &close]).await;
+    resubscribed(&mut events).await;
+    // The channel of this delivery is gone: the ack is not sent, and the broker delivers it again.
+    let first = number(&held);
+    held.unsettled.settle(Settlement::Ack);
+    let again = next(&mut subscriber).await;
+    assert_eq!((number(&again), again.message.redelivered), (first, true));
+    again.unsettled.settle(Settlement::Requeue);
+    ack_until_complete(&mut subscriber, 10).await;
+    assert_eq!(client.health().consume.epoch, epoch, "the connection stayed");
+    subscriber.close(SOON).await.expect("everything is settled");
+    expect(&vhost, 0, 0).await;
+}
+
+#[tokio::test]
+async fn a_cut_under_load_loses_nothing_and_sends_no_stale_ack() {
+    const N: u32 = 3000;
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let proxy = vhost.proxy().await;
+    let publisher = vhost.connect().await;
+    let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");
+    let mut events = client.events();
+    let mut subscriber = subscribe(&client, 100).await;
+    fill(&publisher, 0..N / 2).await;
+
+    // These are handled while the connection is cut, and settled when another one is up.
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        slow.push(next(&mut subscriber).await);
+    }
+    proxy.cut();
+    resubscribed(&mut events).await;
+    slow.into_iter().for_each(|delivery| delivery.unsettled.settle(Settlement::Ack));
+    fill(&publisher, N / 2..N).await;
+    ack_until_complete(&mut subscriber, N).await;
+    subscriber.close(SOON).await.expect("everything is settled");
+    expect(&vhost, 0, 0).await;
+    // One cut, one new connection: a stale ack would have closed the channel (406) and shown here.
+    assert_eq!(client.health().consume.epoch, 2);
+    while let Ok(Some(event)) = timeout(Duration::from_millis(10), events.next()).await {
+        assert!(!matches!(event, Event::Cancelled { .. }), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn twenty_cuts_in_a_row_leave_exactly_one_consumer() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let proxy = vhost.proxy().await;
+    let publisher = vhost.connect().await;
+    let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");
+    let mut events = client.events();
+    let mut subscriber = subscribe(&client, 10).await;
+    for cut in 0..20 {
+        proxy.cut();
+        resubscribed(&mut events).await;
+        fill(&publisher, cut..cut + 1).await;
+    }
+    ack_until_complete(&mut subscriber, 20).await;
+    subscribed(&client).await;
+    expect(&vhost, 0, 1).await;
+    subscriber.close(SOON).await.expect("everything is settled");
+    expect(&vhost, 0, 0).await;
+}
+
+#[tokio::test]
+async fn the_first_subscription_fails_at_once_when_waiting_would_not_help() {
+    let vhost = Vhost::new().await;
+    let client = vhost.connect().await;
+    let refused = async |subscription: Subscription| {
+        let attempt = timeout(10 * SECONDS, client.subscribe(subscription)).await;
+        attempt.expect("it fails at once").expect_err("it fails")
+    };
+    let missing = refused(Subscription::new("missing")).await;
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    assert!(missing.to_string().contains("missing"), "{missing}");
+
+    let unlimited = refused(Subscription::new("missing").prefetch(0)).await;
+    assert_eq!(unlimited.kind(), ErrorKind::Config, "{unlimited}");
+
+    declare(&vhost).await;
+    let only = client.subscribe(crate::consuming::subscription().exclusive()).await.expect("nobody reads it");
+    let second = refused(crate::consuming::subscription()).await;
+    assert_eq!(second.kind(), ErrorKind::AccessRefused, "{second}");
+    assert_eq!(client.health().subscriptions, 1, "a failed one is not counted");
+    only.close(SOON).await.expect("nothing was delivered");
+}

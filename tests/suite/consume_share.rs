@@ -1,0 +1,80 @@
+//! Sharing a queue, reading a stream, and handlers that block.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use garenne_tests::Vhost;
+use garenne_transport::{Client, Settlement};
+use serde_json::json;
+
+use crate::consuming::{
+    QUEUE, SOON, ack_until_complete, declare, expect, fill, next, number, subscribe, subscription,
+};
+
+#[tokio::test]
+async fn two_consumers_of_a_queue_each_get_some_and_together_everything_once() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let client = vhost.connect().await;
+    let mut one = subscribe(&client, 10).await;
+    let mut two = subscribe(&client, 10).await;
+    fill(&client, 0..200).await;
+    let mut seen = BTreeSet::new();
+    let mut counts = [0, 0];
+    while seen.len() < 200 {
+        let (who, delivery) = tokio::select! {
+            delivery = next(&mut one) => (0, delivery),
+            delivery = next(&mut two) => (1, delivery),
+        };
+        assert!(seen.insert(number(&delivery)), "delivered twice");
+        counts[who] += 1;
+        delivery.unsettled.settle(Settlement::Ack);
+    }
+    assert!(counts.iter().all(|&count| count >= 20), "{counts:?}");
+    one.close(SOON).await.expect("everything is settled");
+    two.close(SOON).await.expect("everything is settled");
+    expect(&vhost, 0, 0).await;
+}
+
+/// On one thread, so that nothing else of the test's runtime runs meanwhile.
+#[tokio::test(flavor = "current_thread")]
+async fn handlers_that_block_their_thread_do_not_cost_the_connection() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let mut config = vhost.config();
+    config.connection.heartbeat = Duration::from_secs(1);
+    let client = Client::connect(config).await.expect("the broker is there");
+    fill(&client, 0..3).await;
+    let mut subscriber = subscribe(&client, 10).await;
+    let epoch = client.health().consume.epoch;
+    for expected in 0..3 {
+        let delivery = next(&mut subscriber).await;
+        assert_eq!(number(&delivery), expected);
+        assert!(!delivery.message.redelivered);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(3) {
+            std::hint::spin_loop();
+        }
+        delivery.unsettled.settle(Settlement::Ack);
+    }
+    subscriber.close(SOON).await.expect("everything is settled");
+    assert_eq!(client.health().consume.epoch, epoch, "the connection stayed");
+    expect(&vhost, 0, 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_is_read_from_an_offset() {
+    let vhost = Vhost::new().await;
+    vhost.declare_queue(QUEUE, json!({ "x-queue-type": "stream" })).await;
+    let client = vhost.connect().await;
+    fill(&client, 0..100).await;
+    let from_start = subscription().prefetch(20).argument("x-stream-offset", "first");
+    let mut subscriber = client.subscribe(from_start).await.expect("the stream can be read");
+    assert_eq!(ack_until_complete(&mut subscriber, 100).await, 0);
+    subscriber.close(SOON).await.expect("everything is settled");
+
+    let from_ninety = subscription().prefetch(20).argument("x-stream-offset", 90);
+    let mut subscriber = client.subscribe(from_ninety).await.expect("the stream can be read");
+    assert_eq!(number(&next(&mut subscriber).await), 90);
+    subscriber.close(SOON).await.expect("everything is settled");
+}

@@ -1,0 +1,72 @@
+//! A message and the duty to settle it.
+
+use std::{fmt, sync::Arc};
+
+use garenne_shared::Incoming;
+
+use super::settler::Settler;
+
+/// A message and the duty to settle it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Incoming,
+    /// The duty to settle it, exactly once.
+    pub unsettled: Unsettled,
+}
+
+/// The duty to settle one delivery. Dropping it hands the delivery back ([`Settlement::Release`]).
+#[must_use = "a delivery that is not settled blocks the prefetch window"]
+pub struct Unsettled {
+    /// `None` once settled.
+    settler: Option<Arc<Settler>>,
+    generation: u64,
+    tag: u64,
+}
+
+/// What becomes of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Done: `basic.ack`.
+    Ack,
+    /// Refused: `basic.reject` without requeue; the broker dead-letters it.
+    Reject,
+    /// Failed, to be tried again: `basic.reject` with requeue; counts towards the delivery limit.
+    Requeue,
+    /// Not tried: `basic.nack` with requeue; RabbitMQ 4.3 does not count it.
+    Release,
+}
+
+// === impl Unsettled ===
+
+impl Unsettled {
+    pub(super) const fn new(settler: Arc<Settler>, generation: u64, tag: u64) -> Self {
+        Self { settler: Some(settler), generation, tag }
+    }
+
+    /// Settles the delivery; never blocks. Acknowledgements may wait a moment to share a frame.
+    ///
+    /// A delivery of a connection that is gone is left to the broker, which redelivers it; the metric
+    /// `garenne_settlements_lost_total` counts it.
+    pub fn settle(mut self, settlement: Settlement) {
+        self.settle_once(settlement);
+    }
+
+    fn settle_once(&mut self, settlement: Settlement) {
+        if let Some(settler) = self.settler.take() {
+            settler.settle(self.generation, self.tag, settlement);
+        }
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.settle_once(Settlement::Release);
+    }
+}
+
+impl fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsettled").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! How many subscriptions there are and how many of them the broker confirmed, for the health snapshot.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Counts the subscriptions of a client.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    subscriptions: AtomicUsize,
+    subscribed: AtomicUsize,
+}
+
+/// One subscription's part of the counts; gives it back when dropped.
+#[derive(Debug)]
+pub(super) struct Registration {
+    registry: Arc<Registry>,
+    subscribed: bool,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// Returns how many subscriptions exist.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Acquire)
+    }
+
+    /// Returns how many of them the broker confirmed on the present connection.
+    pub(crate) fn subscribed(&self) -> usize {
+        self.subscribed.load(Ordering::Acquire)
+    }
+}
+
+// === impl Registration ===
+
+impl Registration {
+    pub(super) fn new(registry: Arc<Registry>) -> Self {
+        registry.subscriptions.fetch_add(1, Ordering::AcqRel);
+        Self { registry, subscribed: false }
+    }
+
+    pub(super) fn set_subscribed(&mut self, subscribed: bool) {
+        if self.subscribed == subscribed {
+            return;
+        }
+        self.subscribed = subscribed;
+        if subscribed {
+            self.registry.subscribed.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.registry.subscribed.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.set_subscribed(false);
+        self.registry.subscriptions.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_counted_as_long_as_it_lives() {
+        let registry = Arc::new(Registry::default());
+        let mut registration = Registration::new(registry.clone());
+        assert_eq!((registry.subscriptions(), registry.subscribed()), (1, 0));
+        registration.set_subscribed(true);
+        registration.set_subscribed(true);
+        assert_eq!((registry.subscriptions(), registry.subscribed()), (1, 1));
+        drop(registration);
+        assert_eq!((registry.subscriptions(), registry.subscribed()), (0, 0));
+    }
+}
