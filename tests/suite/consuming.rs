@@ -69,15 +69,11 @@ pub(crate) async fn ack_until_complete(subscriber: &mut Subscriber, n: u32) -> u
 
 /// Waits until the management API shows this many messages and consumers.
 pub(crate) async fn expect(vhost: &Vhost, messages: u64, consumers: u64) {
-    eventually(
-        SOON,
-        &format!("the queue has {messages} messages and {consumers} consumers"),
-        async || {
-            let queue = vhost.queue(QUEUE).await.unwrap_or_default();
-            let found = (queue["messages"].as_u64(), queue["consumers"].as_u64());
-            if found == (Some(messages), Some(consumers)) { Ok(()) } else { Err(found) }
-        },
-    )
+    eventually(SOON, &format!("the queue has {messages} messages and {consumers} consumers"), async || {
+        let queue = vhost.queue(QUEUE).await.unwrap_or_default();
+        let found = (queue["messages"].as_u64(), queue["consumers"].as_u64());
+        if found == (Some(messages), Some(consumers)) { Ok(()) } else { Err(found) }
+    })
     .await;
 }
 

@@ -24,4 +24,3 @@ pub use self::{
 };
 /// The consumer argument that says where to begin in a stream, and the header that says where a delivery was.
 const STREAM_OFFSET: &str = "x-stream-offset";
-

@@ -180,7 +180,9 @@ impl fmt::Debug for Intake {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cancelled => f.write_str("the broker cancelled the consumer: queue deleted, moved, or consumer timeout"),
+            Self::Cancelled => {
+                f.write_str("the broker cancelled the consumer: queue deleted, moved, or consumer timeout")
+            }
             Self::Failed(error) => write!(f, "the channel ended: {error}"),
             Self::Lost => f.write_str("the connection was lost"),
         }

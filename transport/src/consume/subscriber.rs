@@ -1,12 +1,6 @@
 //! The handle of a running subscription.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    sync::Arc,
-    task::ready,
-    time::Duration,
-};
+use std::{fmt, future::poll_fn, sync::Arc, task::ready, time::Duration};
 
 use garenne_shared::QueueName;
 use tokio::{
@@ -169,7 +163,8 @@ async fn open_first(link: &Link, opener: &Opener, queue: &QueueName) -> Result<L
             Ok(Ok(live)) => return Ok(live),
             Ok(Err(error)) => error,
             Err(_) => {
-                let message = format!("could not subscribe to queue `{queue}` within {limit:?}: no connection");
+                let message =
+                    format!("could not subscribe to queue `{queue}` within {limit:?}: no connection");
                 return Err(Error::new(ErrorKind::TimedOut, message));
             }
         };
