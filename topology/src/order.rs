@@ -1,0 +1,99 @@
+//! The safe order of declarations.
+
+use std::collections::BTreeSet;
+
+use garenne_shared::{ExchangeName, QueueName};
+
+use crate::{
+    Binding, Declaration, Destination, Exchange, QueueDefinition, Topology,
+    binding::Source,
+    routes::{Follow, Routes},
+};
+
+/// Declarations in the making; `done` keeps each object to one.
+struct Order<'a> {
+    routes: Routes<'a>,
+    done_exchanges: BTreeSet<&'a ExchangeName>,
+    out: Vec<Declaration>,
+}
+
+/// See [`Topology::declarations`].
+pub(crate) fn declarations(topology: &Topology) -> Vec<Declaration> {
+    let mut order = Order { routes: Routes::new(topology), done_exchanges: BTreeSet::new(), out: Vec::new() };
+    for exchange in topology.exchanges() {
+        order.exchange(exchange);
+    }
+    for exchange in topology.exchanges() {
+        order.bindings(&exchange.sources, &Destination::Exchange(exchange.name.clone()));
+    }
+    order.queues();
+    order.out
+}
+
+// === impl Order ===
+
+impl<'a> Order<'a> {
+    /// Declares an exchange after its alternate. A circle of alternates ends at the exchange it started from.
+    fn exchange(&mut self, exchange: &'a Exchange) {
+        if !self.done_exchanges.insert(&exchange.name) {
+            return;
+        }
+        let exchanges = self.routes.topology.exchanges();
+        let alternate = exchange.alternate.as_ref();
+        if let Some(alternate) = alternate.and_then(|name| exchanges.iter().find(|other| other.name == *name))
+        {
+            self.exchange(alternate);
+        }
+        self.out.push(Declaration::Exchange(exchange.declaration()));
+    }
+
+    fn queues(&mut self) {
+        let queues: Vec<QueueDefinition> =
+            self.routes.queues.iter().map(|queue| queue.clone().into_owned()).collect();
+        let mut targets: BTreeSet<QueueName> = BTreeSet::new();
+        for queue in &queues {
+            targets.extend(self.routes.dead_letter_queues(queue, Follow::Possible));
+        }
+        let mut sorted = Vec::new();
+        let mut seen = BTreeSet::new();
+        for queue in &queues {
+            self.visit(queue.name(), &mut seen, &mut sorted);
+        }
+        let (targets, others): (Vec<_>, Vec<_>) =
+            sorted.into_iter().partition(|queue| targets.contains(queue.name()));
+        for queue in &targets {
+            self.out.push(Declaration::Queue(queue.declaration()));
+            self.bindings(queue.sources(), &Destination::Queue(queue.name().clone()));
+        }
+        self.out.extend(others.iter().map(|queue| Declaration::Queue(queue.declaration())));
+        for queue in &others {
+            self.bindings(queue.sources(), &Destination::Queue(queue.name().clone()));
+        }
+    }
+
+    /// Sorts a queue behind the queues that it dead-letters to.
+    fn visit(&self, name: &QueueName, seen: &mut BTreeSet<QueueName>, sorted: &mut Vec<QueueDefinition>) {
+        let Some(queue) = self.routes.queue(name) else { return };
+        if !seen.insert(name.clone()) {
+            return;
+        }
+        for target in self.routes.dead_letter_queues(queue, Follow::Possible) {
+            self.visit(&target, seen, sorted);
+        }
+        sorted.push(queue.clone());
+    }
+
+    fn bindings(&mut self, sources: &[Source], destination: &Destination) {
+        for source in sources {
+            let binding = Declaration::Binding(Binding {
+                source: source.exchange.clone(),
+                destination: destination.clone(),
+                routing_key: source.key.clone(),
+                arguments: source.arguments(),
+            });
+            if !self.out.contains(&binding) {
+                self.out.push(binding);
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Queues: one builder for each kind, so that an argument the kind does not support does not compile.
+
+mod arguments;
+mod classic;
+mod dead_letter;
+mod macros;
+mod overflow;
+mod quorum;
+mod stream;
+
+use std::fmt;
+
+use garenne_shared::QueueName;
+
+pub use self::{
+    classic::ClassicQueue,
+    dead_letter::DeadLetterStrategy,
+    overflow::{ClassicOverflow, Overflow},
+    quorum::QuorumQueue,
+    stream::StreamQueue,
+};
+pub(crate) use self::{
+    dead_letter::{DeadLetter, dead_letter_queue, dead_letter_queue_name},
+    quorum::DeliveryLimit,
+};
+use crate::{QueueDeclaration, binding::Source};
+
+/// Starts the definition of a queue.
+///
+/// An argument that a kind does not support does not compile. A stream has no time to live of messages,
+/// ```compile_fail,E0599
+/// # use garenne_topology::Queue;
+/// let _ = Queue::stream("log").message_ttl(std::time::Duration::from_secs(1));
+/// ```
+/// and no dead letters;
+/// ```compile_fail,E0599
+/// # use garenne_topology::Queue;
+/// let _ = Queue::stream("log").dead_letter();
+/// ```
+/// a quorum queue has no declared maximum of priorities,
+/// ```compile_fail,E0599
+/// # use garenne_topology::Queue;
+/// let _ = Queue::quorum("billing").max_priority(5);
+/// ```
+/// is never exclusive,
+/// ```compile_fail,E0599
+/// # use garenne_topology::Queue;
+/// let _ = Queue::quorum("billing").exclusive();
+/// ```
+/// and does not know `reject-publish-dlx`;
+/// ```compile_fail,E0308
+/// # use garenne_topology::{ClassicOverflow, Queue};
+/// let _ = Queue::quorum("billing").overflow(ClassicOverflow::RejectPublishDlx);
+/// ```
+/// a classic queue has no delivery limit,
+/// ```compile_fail,E0599
+/// # use garenne_topology::Queue;
+/// let _ = Queue::classic("billing").delivery_limit(3);
+/// ```
+/// no dead-lettering at least once,
+/// ```compile_fail,E0599
+/// # use garenne_topology::{DeadLetterStrategy, Queue};
+/// let _ = Queue::classic("billing").dead_letter_strategy(DeadLetterStrategy::AtLeastOnce);
+/// ```
+/// and no age limit.
+/// ```compile_fail,E0599
+/// # use garenne_topology::Queue;
+/// let _ = Queue::classic("billing").max_age(std::time::Duration::from_secs(1));
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Queue;
+
+/// The definition of a queue of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueDefinition {
+    /// A quorum queue.
+    Quorum(QuorumQueue),
+    /// A classic queue.
+    Classic(ClassicQueue),
+    /// A stream.
+    Stream(StreamQueue),
+}
+
+/// The kind of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum QueueKind {
+    /// Replicated, for messages that must not be lost.
+    Quorum,
+    /// On one node.
+    Classic,
+    /// A replicated log that is read without being emptied.
+    Stream,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Starts a quorum queue: replicated and durable. The right choice unless you know better.
+    #[track_caller]
+    pub fn quorum(name: impl Into<QueueName>) -> QuorumQueue {
+        QuorumQueue::new(name.into())
+    }
+
+    /// Starts a classic queue: on one node, for messages that may be lost with it, and for exclusive queues.
+    #[track_caller]
+    pub fn classic(name: impl Into<QueueName>) -> ClassicQueue {
+        ClassicQueue::new(name.into())
+    }
+
+    /// Starts a stream: a replicated log that is read without being emptied.
+    #[track_caller]
+    pub fn stream(name: impl Into<QueueName>) -> StreamQueue {
+        StreamQueue::new(name.into())
+    }
+}
+
+// === impl QueueDefinition ===
+
+impl QueueDefinition {
+    /// Returns the queue's name.
+    #[must_use]
+    pub const fn name(&self) -> &QueueName {
+        match self {
+            Self::Quorum(queue) => &queue.name,
+            Self::Classic(queue) => &queue.name,
+            Self::Stream(queue) => &queue.name,
+        }
+    }
+
+    /// Returns the queue's kind.
+    #[must_use]
+    pub const fn kind(&self) -> QueueKind {
+        match self {
+            Self::Quorum(_) => QueueKind::Quorum,
+            Self::Classic(_) => QueueKind::Classic,
+            Self::Stream(_) => QueueKind::Stream,
+        }
+    }
+
+    /// Returns the name of the queue's own dead-letter queue, `<queue>.dlq`, if it has one.
+    #[must_use]
+    pub fn dead_letter_queue(&self) -> Option<QueueName> {
+        match self.dead_letter()? {
+            DeadLetter::Own => dead_letter_queue_name(self.name()),
+            DeadLetter::To { .. } | DeadLetter::Without => None,
+        }
+    }
+
+    pub(crate) const fn dead_letter(&self) -> Option<&DeadLetter> {
+        match self {
+            Self::Quorum(queue) => queue.dead_letter.as_ref(),
+            Self::Classic(queue) => queue.dead_letter.as_ref(),
+            Self::Stream(_) => None,
+        }
+    }
+
+    pub(crate) fn sources(&self) -> &[Source] {
+        match self {
+            Self::Quorum(queue) => &queue.sources,
+            Self::Classic(queue) => &queue.sources,
+            Self::Stream(queue) => &queue.sources,
+        }
+    }
+
+    pub(crate) fn declaration(&self) -> QueueDeclaration {
+        match self {
+            Self::Quorum(queue) => queue.declaration(),
+            Self::Classic(queue) => queue.declaration(),
+            Self::Stream(queue) => queue.declaration(),
+        }
+    }
+}
+
+impl From<QuorumQueue> for QueueDefinition {
+    fn from(queue: QuorumQueue) -> Self {
+        Self::Quorum(queue)
+    }
+}
+
+impl From<ClassicQueue> for QueueDefinition {
+    fn from(queue: ClassicQueue) -> Self {
+        Self::Classic(queue)
+    }
+}
+
+impl From<StreamQueue> for QueueDefinition {
+    fn from(queue: StreamQueue) -> Self {
+        Self::Stream(queue)
+    }
+}
+
+// === impl QueueKind ===
+
+impl QueueKind {
+    /// Returns the kind as the broker names it in `x-queue-type`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quorum => "quorum",
+            Self::Classic => "classic",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+impl fmt::Display for QueueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
