@@ -1,5 +1,7 @@
 //! Running other programs, with a limit on their time.
 
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -31,26 +33,19 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String> {
 
 /// Runs a program and returns its status and what it printed.
 pub(crate) fn try_output(command: &mut Command, limit: Duration) -> Result<Output> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let child = command.spawn().with_context(|| show(command))?;
-    let group = child.id();
-    // `wait_with_output` reads both pipes, so that a child with much to say does not stand still.
-    let (done, result) = std::sync::mpsc::sync_channel(1);
-    let reader = std::thread::spawn(move || {
-        let _ = done.send(child.wait_with_output());
-    });
-    let start = Instant::now();
-    loop {
-        if let Ok(output) = result.recv_timeout(POLL) {
-            let _ = reader.join();
-            return output.with_context(|| show(command));
-        }
-        if interrupt::requested() || start.elapsed() > limit {
-            kill_group(group);
-            interrupt::check()?;
-            bail!("{}: not done within {} s", show(command), limit.as_secs());
-        }
-    }
+    // Files, not pipes: a pipe ends only when the last process that inherited it ends, which may be a daemon.
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).process_group(0);
+    let mut child = command.spawn().with_context(|| show(command))?;
+    let status = wait(&mut child, limit).with_context(|| show(command))?;
+    Ok(Output { status, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
+}
+
+fn read(file: &mut File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    io::copy(file, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Waits until `condition` returns something; `None` after `limit`.
@@ -67,7 +62,7 @@ pub(crate) fn wait_for<T>(
         if start.elapsed() > limit {
             return Ok(None);
         }
-        pause(POLL * 4);
+        pause(POLL);
     }
 }
 
@@ -120,6 +115,13 @@ mod tests {
     fn a_failure_says_which_command_and_what_it_printed() {
         let error = output(Command::new("sh").args(["-c", "echo no >&2; exit 3"]), LONG).unwrap_err();
         assert_eq!(error.to_string(), "sh -c echo no >&2; exit 3: no");
+    }
+
+    #[test]
+    fn a_daemon_that_inherits_the_output_is_not_waited_for() {
+        let start = Instant::now();
+        assert_eq!(output(Command::new("sh").args(["-c", "sleep 60 & echo done"]), LONG).unwrap(), "done\n");
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

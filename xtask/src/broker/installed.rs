@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
 use super::docker::tail;
 use super::reaper::Reaper;
@@ -21,16 +22,18 @@ const OLDEST: (u32, u32) = (3, 13);
 const START_LIMIT: Duration = Duration::from_secs(180);
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// Stops the server (a group of processes) and the port mapper of its own, and removes the directory.
-const CLEANUP: &str = "kill -TERM -- \"-$1\"; n=0; \
-    while kill -0 -- \"-$1\" && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done; \
-    kill -KILL -- \"-$1\"; ERL_EPMD_PORT=\"$3\" epmd -kill; exec rm -rf -- \"$2\"";
+const CLEANUP: &str = "kill -s TERM -- \"-$1\"; n=0; \
+    while kill -s 0 -- \"-$1\" && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done; \
+    kill -s KILL -- \"-$1\"; ERL_EPMD_PORT=\"$3\" epmd -kill; exec rm -rf -- \"$2\"";
 
 /// A running server that goes with this value, and with this process.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// The command that administrates it, with its options: `rabbitmqctl` of the same installation.
     pub(crate) ctl: String,
+    /// Goes first: it stops the server.
     _reaper: Reaper,
+    _setup: Setup,
 }
 
 /// Starts the installed server and waits until it serves.
@@ -38,28 +41,28 @@ pub(super) fn start() -> Result<Broker> {
     let program = environment::find_program("rabbitmq-server", &DIRECTORIES)
         .with_context(|| format!("no rabbitmq-server in PATH, {}", DIRECTORIES.join(" or ")))?;
     let ctl = program.with_file_name("rabbitmqctl");
-    let version = process::output(Command::new(&ctl).arg("version"), COMMAND_LIMIT)?;
-    let version = version.trim();
+    let setup = Setup::new()?;
+    let version = setup.version(&ctl)?;
     ensure!(
-        is_supported(version),
+        is_supported(&version),
         "{} is version {version}, and {}.{} is the oldest that is supported",
         program.display(),
         OLDEST.0,
         OLDEST.1
     );
-    let setup = Setup::new()?;
     eprintln!(
         "broker: {} {version}, on port {}, in {}",
         program.display(),
         setup.amqp,
-        setup.directory.display()
+        setup.directory.path().display()
     );
     setup.start(&program, &ctl)
 }
 
 /// A directory of its own, and ports that were free a moment ago.
+#[derive(Debug)]
 struct Setup {
-    directory: PathBuf,
+    directory: TempDir,
     amqp: u16,
     management: u16,
     distribution: u16,
@@ -68,7 +71,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("garenne-broker-").tempdir()?.keep();
+        let directory = tempfile::Builder::new().prefix("garenne-broker-").tempdir()?;
         // All at once, so that they differ.
         let listeners: Vec<_> = (0..5)
             .map(|_| TcpListener::bind("127.0.0.1:0"))
@@ -97,7 +100,7 @@ impl Setup {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.directory.join(name);
+        let path = self.directory.path().join(name);
         fs::write(&path, text).with_context(|| path.display().to_string())
     }
 
@@ -107,9 +110,9 @@ impl Setup {
 
     /// What keeps this server apart from an installed one that may be running, for it and for its tools.
     fn variables(&self) -> Vec<(&'static str, String)> {
-        let path = |name: &str| self.directory.join(name).display().to_string();
+        let path = |name: &str| self.directory.path().join(name).display().to_string();
         vec![
-            ("HOME", self.directory.display().to_string()),
+            ("HOME", self.directory.path().display().to_string()),
             ("ERL_EPMD_PORT", self.port_mapper.to_string()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
             ("RABBITMQ_NODENAME", self.node()),
@@ -124,12 +127,21 @@ impl Setup {
             ("RABBITMQ_CONFIG_FILES", path("conf.d")),
             ("RABBITMQ_CONF_ENV_FILE", path("none")),
             ("RABBITMQ_GENERATED_CONFIG_DIR", path("generated")),
+            // Nothing listens beyond this machine.
+            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}".to_owned()),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins")),
         ]
     }
 
+    /// Asks the tools for the version. They start a port mapper, as the server does: the server will use the same one.
+    fn version(&self, ctl: &Path) -> Result<String> {
+        let version =
+            process::output(Command::new(ctl).arg("version").envs(self.variables()), COMMAND_LIMIT)?;
+        Ok(version.trim().to_owned())
+    }
+
     fn start(self, program: &Path, ctl: &Path) -> Result<Broker> {
-        let log = self.directory.join("server.log");
+        let log = self.directory.path().join("server.log");
         let output = File::create(&log)?;
         let mut child = Command::new(program)
             .envs(self.variables())
@@ -139,17 +151,28 @@ impl Setup {
             .process_group(0)
             .spawn()
             .with_context(|| program.display().to_string())?;
-        let (group, directory) = (child.id().to_string(), self.directory.display().to_string());
-        let reaper = Reaper::new(CLEANUP, &[&group, &directory, &self.port_mapper.to_string()])?;
-        wait_until_ready(&mut child, &log)?;
-        let variables: Vec<String> =
-            self.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let variables = self.variables().into_iter().filter(|(_, value)| !value.contains(' '));
+        let variables: Vec<String> = variables.map(|(name, value)| format!("{name}={value}")).collect();
         let ctl = format!("env {} {}", variables.join(" "), ctl.display());
+        let (group, port_mapper) = (child.id().to_string(), self.port_mapper.to_string());
+        let directory = self.directory.path().display().to_string();
+        let reaper = Reaper::new(CLEANUP, &[&group, &directory, &port_mapper])?;
+        wait_until_ready(&mut child, &log)?;
+        // Somebody must take note of its end, or the reaper sees a process that is still there.
+        std::thread::spawn(move || child.wait());
         Ok(Broker {
             amqp_url: format!("amqp://guest:guest@127.0.0.1:{}", self.amqp),
             management_url: format!("http://guest:guest@127.0.0.1:{}", self.management),
-            source: Source::Installed(Server { ctl, _reaper: reaper }),
+            source: Source::Installed(Server { ctl, _reaper: reaper, _setup: self }),
         })
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        // The tools start a port mapper even if no server follows.
+        let mut kill = Command::new("epmd");
+        let _ = process::try_output(kill.arg("-kill").envs(self.variables()), COMMAND_LIMIT);
     }
 }
 
