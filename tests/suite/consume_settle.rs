@@ -1,9 +1,11 @@
 //! Each delivery is settled once, with its own outcome, before the channel closes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use garenne_tests::{Vhost, eventually};
 use garenne_transport::{ErrorKind, Settlement};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::timeout;
 
 use crate::consuming::{
@@ -15,7 +17,7 @@ async fn what_overtook_a_slow_neighbour_is_acked_and_not_redelivered() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..300).await;
+    fill(&vhost, 0..300).await;
     let mut subscriber = subscribe(&client, 100).await;
     let slow = next(&mut subscriber).await;
     for expected in 1..300 {
@@ -38,7 +40,7 @@ async fn every_outcome_reaches_the_broker() {
     vhost.declare_queue(QUEUE, arguments).await;
     vhost.declare_queue("dead", serde_json::json!({ "x-queue-type": "quorum" })).await;
     let client = vhost.connect().await;
-    fill(&client, 0..4).await;
+    fill(&vhost, 0..4).await;
     let mut subscriber = subscribe(&client, 4).await;
     let outcomes = [Settlement::Ack, Settlement::Reject, Settlement::Requeue, Settlement::Release];
     for outcome in outcomes {
@@ -65,7 +67,7 @@ async fn draining_redelivers_nothing_that_was_finished() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..500).await;
+    fill(&vhost, 0..500).await;
     let mut subscriber = subscribe(&client, 50).await;
     for _ in 0..120 {
         next(&mut subscriber).await.unsettled.settle(Settlement::Ack);
@@ -82,9 +84,13 @@ async fn draining_redelivers_nothing_that_was_finished() {
     handler.await.expect("the handlers end");
     expect(&vhost, 500 - 122, 0).await;
     let mut rest = subscribe(&client, 50).await;
-    let first = next(&mut rest).await;
-    assert_eq!(number(&first), 122, "the first that nobody finished");
-    drop(first);
+    let mut unfinished = BTreeSet::new();
+    while unfinished.len() < 500 - 122 {
+        let delivery = next(&mut rest).await;
+        unfinished.insert(number(&delivery));
+        delivery.unsettled.settle(Settlement::Ack);
+    }
+    assert!(unfinished.iter().copied().eq(122..500), "redelivered: {:?}", unfinished.first());
     rest.close(SOON).await.expect("everything is settled");
 }
 
@@ -93,7 +99,7 @@ async fn a_cancelled_subscription_returns_the_rest_and_then_none() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..100).await;
+    fill(&vhost, 0..100).await;
     let mut subscriber = subscribe(&client, 20).await;
     next(&mut subscriber).await.unsettled.settle(Settlement::Ack);
     subscriber.cancel().await;
@@ -114,7 +120,7 @@ async fn closing_names_how_many_were_left() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..10).await;
+    fill(&vhost, 0..10).await;
     let mut subscriber = subscribe(&client, 10).await;
     let held = [next(&mut subscriber).await, next(&mut subscriber).await, next(&mut subscriber).await];
     let error = subscriber.close(Duration::from_millis(200)).await.expect_err("three are left");
@@ -133,7 +139,7 @@ async fn a_crash_between_handling_and_ack_redelivers() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..3).await;
+    fill(&vhost, 0..3).await;
     let proxy = vhost.proxy().await;
     let crashing =
         garenne_transport::Client::connect(vhost.config_through(&proxy)).await.expect("the broker is there");
@@ -154,7 +160,7 @@ async fn dropping_gives_back() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..30).await;
+    fill(&vhost, 0..30).await;
     let mut subscriber = subscribe(&client, 10).await;
     let dropped = next(&mut subscriber).await;
     assert_eq!(number(&dropped), 0);
@@ -180,7 +186,7 @@ async fn the_prefetch_is_the_most_that_is_ever_outstanding() {
     let vhost = Vhost::new().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
-    fill(&client, 0..50).await;
+    fill(&vhost, 0..50).await;
     let mut subscriber = client.subscribe(subscription().prefetch(7)).await.expect("the queue can be read");
     let mut held = Vec::new();
     for _ in 0..7 {
@@ -197,4 +203,52 @@ async fn the_prefetch_is_the_most_that_is_ever_outstanding() {
     .await;
     drop(held);
     subscriber.close(SOON).await.expect("everything is settled");
+}
+
+#[tokio::test]
+async fn closing_the_client_first_sends_what_is_settled() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let client = vhost.connect().await;
+    fill(&vhost, 0..100).await;
+    let mut subscriber = subscribe(&client, 100).await;
+    for _ in 0..40 {
+        // Fewer than one flush, and sooner than the timer.
+        next(&mut subscriber).await.unsettled.settle(Settlement::Ack);
+    }
+    client.close().await;
+    // What was delivered may still be there to be read; it cannot be settled any more.
+    expect(&vhost, 60, 0).await;
+}
+
+#[tokio::test]
+async fn a_settlement_after_the_channel_is_gone_is_counted_and_not_sent() {
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let client = vhost.connect().await;
+    fill(&vhost, 0..3).await;
+    let mut subscriber = subscribe(&client, 10).await;
+    let held = [next(&mut subscriber).await, next(&mut subscriber).await, next(&mut subscriber).await];
+    drop(subscriber);
+    eventually(SOON, "the broker has everything back", async || {
+        match vhost.queue(QUEUE).await.unwrap_or_default()["messages_ready"].as_u64() {
+            Some(3) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    let recorder = DebuggingRecorder::new();
+    let counted = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let [one, two, three] = held;
+        one.unsettled.settle(Settlement::Ack);
+        two.unsettled.settle(Settlement::Reject);
+        // Given back is where it is already.
+        drop(three);
+    });
+    let lost: Vec<_> =
+        counted.snapshot().into_vec().into_iter().map(|(key, _, _, value)| (key, value)).collect();
+    let [(key, DebugValue::Counter(2))] = lost.as_slice() else { panic!("{lost:?}") };
+    assert_eq!(key.key().name(), "garenne_settlements_lost_total");
+    expect(&vhost, 3, 0).await;
 }

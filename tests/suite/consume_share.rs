@@ -18,7 +18,7 @@ async fn two_consumers_of_a_queue_each_get_some_and_together_everything_once() {
     let client = vhost.connect().await;
     let mut one = subscribe(&client, 10).await;
     let mut two = subscribe(&client, 10).await;
-    fill(&client, 0..200).await;
+    fill(&vhost, 0..200).await;
     let mut seen = BTreeSet::new();
     let mut counts = [0, 0];
     while seen.len() < 200 {
@@ -44,7 +44,7 @@ async fn handlers_that_block_their_thread_do_not_cost_the_connection() {
     let mut config = vhost.config();
     config.connection.heartbeat = Duration::from_secs(1);
     let client = Client::connect(config).await.expect("the broker is there");
-    fill(&client, 0..3).await;
+    fill(&vhost, 0..3).await;
     let mut subscriber = subscribe(&client, 10).await;
     let epoch = client.health().consume.epoch;
     for expected in 0..3 {
@@ -67,7 +67,7 @@ async fn a_stream_is_read_from_an_offset() {
     let vhost = Vhost::new().await;
     vhost.declare_queue(QUEUE, json!({ "x-queue-type": "stream" })).await;
     let client = vhost.connect().await;
-    fill(&client, 0..100).await;
+    fill(&vhost, 0..100).await;
     let from_start = subscription().prefetch(20).argument("x-stream-offset", "first");
     let mut subscriber = client.subscribe(from_start).await.expect("the stream can be read");
     assert_eq!(ack_until_complete(&mut subscriber, 100).await, 0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use garenne_shared::{ExchangeName, Outgoing, QueueName, RoutingKey};
+use garenne_shared::QueueName;
 use garenne_tests::{SECONDS, Vhost, eventually};
 use garenne_transport::{Client, Delivery, Settlement, Subscriber, Subscription};
 use serde_json::json;
@@ -20,17 +20,14 @@ pub(crate) async fn declare(vhost: &Vhost) {
     vhost.declare_queue(QUEUE, json!({ "x-queue-type": "quorum" })).await;
 }
 
-/// Publishes the numbers of `range`, confirmed.
-pub(crate) async fn fill(client: &Client, range: std::ops::Range<u32>) {
-    let channel = client.confirm_channel();
-    let key: RoutingKey = QUEUE.parse().expect("a valid key");
-    let mut pending = Vec::new();
+/// Publishes the numbers of `range` in order, past the framework.
+pub(crate) async fn fill(vhost: &Vhost, range: std::ops::Range<u32>) {
     for number in range {
-        let message = Outgoing::new(ExchangeName::DEFAULT, key.clone(), number.to_string());
-        pending.push(channel.send(message).await.expect("the message is sent"));
-    }
-    for confirm in pending {
-        confirm.await.expect("the message is confirmed");
+        let properties = json!({ "delivery_mode": 2 });
+        assert!(
+            vhost.publish_raw("", QUEUE, properties, number.to_string().as_bytes()).await,
+            "it is routed"
+        );
     }
 }
 

@@ -215,6 +215,7 @@ impl Client {
     /// A dropped call may leave the connections open; the last handle closes them.
     pub async fn close(&self) {
         self.inner.confirms.drain(self.inner.config.publish.confirm_timeout).await;
+        self.inner.registry.close(self.inner.config.connection.rpc_timeout).await;
         self.inner.shared.closed.cancel();
         self.inner.shared.runtime.join().await;
     }

@@ -1,15 +1,24 @@
-//! How many subscriptions there are and how many of them the broker confirmed, for the health snapshot.
+//! All subscriptions of a client: counted for the health snapshot, and ended together before the connection is closed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-/// Counts the subscriptions of a client.
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The subscriptions of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     subscriptions: AtomicUsize,
     subscribed: AtomicUsize,
+    closing: CancellationToken,
+    tasks: TaskTracker,
 }
 
 /// One subscription's part of the counts; gives it back when dropped.
@@ -30,6 +39,27 @@ impl Registry {
     /// Returns how many of them the broker confirmed on the present connection.
     pub(crate) fn subscribed(&self) -> usize {
         self.subscribed.load(Ordering::Acquire)
+    }
+
+    /// Ends every subscription: sends what is settled, hands back what nobody has read, closes the channels.
+    ///
+    /// To be called while the connection is up: what was settled and not sent would be delivered again.
+    pub(crate) async fn close(&self, limit: Duration) {
+        self.closing.cancel();
+        self.tasks.close();
+        if timeout(limit, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), ?limit, "subscriptions did not end in time");
+        }
+    }
+
+    /// Returns the token that [`close`](Self::close) cancels.
+    pub(super) const fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Returns the task with the promise that [`close`](Self::close) waits for it.
+    pub(super) fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        self.tasks.track_future(task)
     }
 }
 

@@ -62,9 +62,10 @@ impl Subscriber {
             intake: intake.clone(),
             settler,
             wish: wish_rx,
-            registration: Some(Registration::new(registry)),
+            closing: registry.closing().clone(),
+            registration: Some(Registration::new(registry.clone())),
         };
-        let task = Some(link.spawn(supervisor.run(first)));
+        let task = Some(link.spawn(registry.track(supervisor.run(first))));
         Ok(Self { queue, intake, wish, over, task, limit })
     }
 

@@ -12,7 +12,8 @@ pub struct Subscription {
     pub queue: QueueName,
     /// How many deliveries the broker may have outstanding, 1 to 65535. The default is 100.
     pub prefetch: u16,
-    /// Whether no other consumer may read the queue. The default is `false`.
+    /// Whether no other consumer may read the queue. The default is `false`. Quorum queues and streams ignore it: declare a
+    /// queue with a single active consumer instead.
     pub exclusive: bool,
     /// Further consumer arguments, such as `x-priority` or `x-stream-offset`.
     ///

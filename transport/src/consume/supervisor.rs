@@ -7,6 +7,7 @@ use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     intake::{End, Intake},
@@ -47,6 +48,8 @@ pub(super) struct Supervisor {
     pub(super) intake: Arc<Intake>,
     pub(super) settler: Arc<Settler>,
     pub(super) wish: watch::Receiver<Wish>,
+    /// Cancelled when the client closes.
+    pub(super) closing: CancellationToken,
     /// `None` once no deliveries are wanted any more.
     pub(super) registration: Option<Registration>,
 }
@@ -98,12 +101,11 @@ impl Supervisor {
 
     async fn subscribe(&mut self, state: State, live: &mut Option<Watched>) -> Event {
         let State::Subscribing { failed } = state else { return Event::Refused };
-        let link = self.link.clone();
         let resume_offset = self.settler.resume_offset();
         let opened = tokio::select! {
             biased;
-            event = wished(&mut self.wish, &link, Wish::Run) => return event,
-            opened = self.opener.open(&link, resume_offset) => opened,
+            event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => return event,
+            opened = self.opener.open(&self.link, resume_offset) => opened,
         };
         match opened {
             Ok(opened) => {
@@ -125,14 +127,13 @@ impl Supervisor {
     /// Waits until the consumer is gone or somebody wants something.
     async fn watch(&mut self, live: &mut Option<Watched>) -> Event {
         let Some(watched) = live.as_ref() else { return Event::Ended { stable: false } };
-        let link = self.link.clone();
-        let mut state = link.state();
+        let mut state = self.link.state();
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = loop {
             tokio::select! {
                 biased;
-                event = wished(&mut self.wish, &link, Wish::Run) => return event,
+                event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => return event,
                 () = self.intake.ended() => {}
                 Ok(()) = state.changed() => {}
                 _ = look.tick() => self.intake.look(),
@@ -171,11 +172,10 @@ impl Supervisor {
     }
 
     async fn wait(&mut self, failed: u32) -> Event {
-        let link = self.link.clone();
-        let delay = link.config().connection.reconnect.delay(failed).unwrap_or(LAST_DELAY);
+        let delay = self.link.config().connection.reconnect.delay(failed).unwrap_or(LAST_DELAY);
         tokio::select! {
             biased;
-            event = wished(&mut self.wish, &link, Wish::Run) => event,
+            event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => event,
             () = sleep(delay) => Event::Elapsed,
         }
     }
@@ -193,8 +193,7 @@ impl Supervisor {
     async fn linger(&mut self) -> Event {
         self.registration = None;
         self.intake.finish();
-        let link = self.link.clone();
-        wished(&mut self.wish, &link, Wish::Cancel).await
+        wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Cancel).await
     }
 
     /// Hands back what nobody read, waits for what is being handled, and closes the channel.
@@ -238,7 +237,6 @@ impl Supervisor {
     async fn drain(&mut self, watched: &Watched) -> bool {
         let mut look = interval(LOOK_EVERY);
         let mut wish = self.wish.clone();
-        let link = self.link.clone();
         loop {
             if !watched.channel.status().connected() {
                 return false;
@@ -251,7 +249,8 @@ impl Supervisor {
                 biased;
                 () = self.settler.drained() => return true,
                 () = sleep_until(deadline) => return true,
-                () = link.closed().cancelled() => return true,
+                () = self.closing.cancelled() => return true,
+                () = self.link.closed().cancelled() => return true,
                 Ok(()) = wish.changed() => {}
                 _ = look.tick() => {}
             }
@@ -271,7 +270,12 @@ impl Supervisor {
 }
 
 /// Waits until more is wished than `now`, or the client closes.
-async fn wished(wish: &mut watch::Receiver<Wish>, link: &Link, now: Wish) -> Event {
+async fn wished(
+    wish: &mut watch::Receiver<Wish>,
+    closing: &CancellationToken,
+    closed: &CancellationToken,
+    now: Wish,
+) -> Event {
     let changed = async {
         match wish.wait_for(|wish| *wish != now && *wish != Wish::Run).await.as_deref() {
             Ok(Wish::Cancel) => Event::Cancel,
@@ -281,7 +285,9 @@ async fn wished(wish: &mut watch::Receiver<Wish>, link: &Link, now: Wish) -> Eve
     };
     tokio::select! {
         biased;
-        () = link.closed().cancelled() => Event::Close,
+        () = closing.cancelled() => Event::Close,
+        // The client was dropped without closing it.
+        () = closed.cancelled() => Event::Close,
         event = changed => event,
     }
 }
