@@ -37,13 +37,13 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
     });
     deny::add(steps);
     steps.run("unit tests", || {
-        let mut test = command(&["test", "--workspace", "--lib", "--bins", "--examples"]);
+        let mut test = command(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--examples"]);
         for target in workspace.tests.iter().filter(|&target| target != SUITE_TARGET) {
             test.args(["--test", target]);
         }
         process::run(&mut test, LIMIT)
     });
-    steps.run("documentation tests", || cargo(&["test", "--workspace", "--doc"]));
+    steps.run("documentation tests", || cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]));
     steps.run("feature `backoff` of garenne-shared", || {
         cargo(&["test", "--package", "garenne-shared", "--features", "backoff", "--lib"])
     });
