@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use garenne_tests::Vhost;
+use garenne_tests::{Vhost, eventually};
 use garenne_transport::{Client, Settlement};
 use serde_json::json;
 
@@ -76,5 +76,37 @@ async fn a_stream_is_read_from_an_offset() {
     let from_ninety = subscription().prefetch(20).argument("x-stream-offset", 90);
     let mut subscriber = client.subscribe(from_ninety).await.expect("the stream can be read");
     assert_eq!(number(&next(&mut subscriber).await), 90);
+    subscriber.close(SOON).await.expect("everything is settled");
+}
+
+#[tokio::test]
+async fn a_stream_is_read_on_after_a_cut_from_where_it_was_left() {
+    let vhost = Vhost::new().await;
+    vhost.declare_queue(QUEUE, json!({ "x-queue-type": "stream" })).await;
+    let proxy = vhost.proxy().await;
+    let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is there");
+    fill(&vhost, 0..100).await;
+    let from_start = subscription().prefetch(20).argument("x-stream-offset", "first");
+    let mut subscriber = client.subscribe(from_start).await.expect("the stream can be read");
+    for expected in 0..50 {
+        let delivery = next(&mut subscriber).await;
+        assert_eq!(number(&delivery), expected);
+        delivery.unsettled.settle(Settlement::Ack);
+    }
+    let unfinished = next(&mut subscriber).await;
+    assert_eq!(number(&unfinished), 50);
+    proxy.cut();
+    eventually(SOON, "the second connection is up", async || match client.health() {
+        health if health.consume.epoch == 2 && health.is_ready() => Ok(()),
+        health => Err(health),
+    })
+    .await;
+    unfinished.unsettled.settle(Settlement::Ack);
+    // From the one that was not settled in time, and not from the first again.
+    for expected in 50..100 {
+        let delivery = next(&mut subscriber).await;
+        assert_eq!(number(&delivery), expected);
+        delivery.unsettled.settle(Settlement::Ack);
+    }
     subscriber.close(SOON).await.expect("everything is settled");
 }
