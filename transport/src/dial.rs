@@ -29,8 +29,9 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Dialed {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) kill: KillHandle,
     pub(crate) endpoint: Address,
+    /// Held as long as the connection is wanted; dropping it ends lapin's thread.
+    _kill: KillHandle,
 }
 
 /// Ends a connection whatever state lapin is in: without it, lapin's thread lives as long as the peer's socket does.
@@ -89,7 +90,7 @@ async fn dial_one(
     let connection = within(config, "the AMQP handshake", handshake)
         .await?
         .map_err(|error| fault(&error, &format!("connecting to {endpoint} as user `{}`", endpoint.user)))?;
-    Ok(Dialed { connection: Arc::new(connection), kill, endpoint: endpoint.clone() })
+    Ok(Dialed { connection: Arc::new(connection), endpoint: endpoint.clone(), _kill: kill })
 }
 
 /// Asks the broker at an endpoint what it is; a broker that does not say gets the least capabilities.

@@ -21,14 +21,6 @@ pub(crate) fn fault(error: &lapin::Error, what: &str) -> Error {
     }
 }
 
-/// Returns the reply code of a refusal by the broker, such as 404.
-pub(crate) fn reply_code(error: &lapin::Error) -> Option<u16> {
-    match error.kind() {
-        LapinKind::ProtocolError(refusal) => Some(refusal.kind().get_id()),
-        _ => None,
-    }
-}
-
 /// The reply codes of AMQP 0-9-1 (section 1.2.2), as RabbitMQ uses them.
 fn refused(refusal: &AMQPError, what: &str) -> Error {
     let code = refusal.kind().get_id();

@@ -146,6 +146,11 @@ impl Link {
         self.0.state.subscribe()
     }
 
+    /// Returns `true` while the broker blocks publishers.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.0.state.borrow().blocked.is_some()
+    }
+
     /// Returns where events go.
     pub(crate) fn events(&self) -> &broadcast::Sender<Event> {
         &self.0.shared.events

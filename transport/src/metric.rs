@@ -2,7 +2,7 @@
 
 use garenne_shared::QueueName;
 
-use crate::Role;
+use crate::{PublishErrorKind, Role, publish::Told};
 
 /// Connections opened, by `role`.
 pub(crate) fn connection_opened(role: Role) {
@@ -41,4 +41,24 @@ pub(crate) fn subscribe_failed(queue: &QueueName) {
 /// Settlements that came after their channel was gone, so that the broker redelivers, by `queue`.
 pub(crate) fn settlements_lost(queue: &QueueName, count: usize) {
     metrics::counter!("garenne_settlements_lost_total", "queue" => queue.to_string()).increment(count as u64);
+}
+
+/// Publishes that ended, by `outcome`, and how long a confirm took, in seconds.
+pub(crate) fn published(outcome: &Told) {
+    let name = match outcome {
+        Ok(confirmed) => {
+            metrics::histogram!("garenne_confirm_seconds").record(confirmed.latency);
+            "confirmed"
+        }
+        Err(failure) => match failure.kind {
+            PublishErrorKind::Unroutable => "unroutable",
+            PublishErrorKind::Nacked => "nacked",
+            PublishErrorKind::Unknown => "unknown",
+            PublishErrorKind::Blocked => "blocked",
+            PublishErrorKind::TooLarge => "too_large",
+            PublishErrorKind::Encode => "encode",
+            PublishErrorKind::Closed => "closed",
+        },
+    };
+    metrics::counter!("garenne_published_total", "outcome" => name).increment(1);
 }

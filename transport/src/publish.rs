@@ -1,167 +1,22 @@
 //! Confirmed publishing: every publish ends in exactly one outcome.
+//!
+//! [`ConfirmChannel`] checks a message and takes a place in the window. One task for each exchange (`lane`) owns an AMQP channel
+//! and is the only one to publish on it, so publish numbers and frames cannot get out of step. It collects the confirms and
+//! asks `tracker` for the verdicts. A lane of its own for each exchange keeps a missing one, which costs the channel and every
+//! confirm on it, away from the others.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+mod clock;
+mod command;
+mod confirm_channel;
+mod error;
+mod flight;
+mod lane;
+mod pending;
+mod tracker;
+
+pub(crate) use self::command::Told;
+pub use self::{
+    confirm_channel::ConfirmChannel,
+    error::{PublishError, PublishErrorKind},
+    pending::{Confirmed, PendingConfirm},
 };
-
-use garenne_shared::{ExchangeName, Outgoing, RoutingKey};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The handle for confirmed publishing. Cheap to clone; all clones share one window.
-#[derive(Debug, Clone)]
-pub struct ConfirmChannel {}
-
-/// A publish that was sent and awaits its confirm. Dropping it does not withdraw the message.
-#[must_use = "a publish is only done when its confirm is awaited"]
-#[derive(Debug)]
-pub struct PendingConfirm {}
-
-/// The broker confirmed the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Confirmed {
-    /// Whether a queue took it. Always `true` for a mandatory publish; otherwise the broker does not say, and it is `false`.
-    pub routed: bool,
-    /// The time from sending to the confirm.
-    pub latency: Duration,
-}
-
-/// Why a publish was not confirmed.
-#[derive(Debug)]
-pub struct PublishError {
-    kind: PublishErrorKind,
-    exchange: ExchangeName,
-    routing_key: RoutingKey,
-    detail: String,
-    source: Option<BoxError>,
-}
-
-/// The cause of a [`PublishError`], for matching.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PublishErrorKind {
-    /// The broker returned the message, or the exchange does not exist: no queue took it.
-    Unroutable,
-    /// The broker refused the message (`basic.nack`): it is not stored, or not in every queue.
-    Nacked,
-    /// No confirm arrived: the message may or may not be stored.
-    Unknown,
-    /// The broker blocks publishers; the message was not sent.
-    Blocked,
-    /// The body or the headers are larger than the broker takes; the message was not sent.
-    TooLarge,
-    /// The message could not be encoded or addressed; it was not sent.
-    Encode,
-    /// The client was closed; the message was not sent.
-    Closed,
-}
-
-// === impl ConfirmChannel ===
-
-impl ConfirmChannel {
-    /// Stub of the seam.
-    pub(crate) fn new(link: crate::link::Link) -> Self {
-        let _ = link;
-        Self {}
-    }
-
-    pub(crate) fn unconfirmed(&self) -> usize {
-        0
-    }
-
-    pub(crate) async fn drain(&self, deadline: Duration) {
-        let _ = deadline;
-    }
-
-    /// Sends a message as soon as the window has room, and returns its pending confirm.
-    ///
-    /// # Errors
-    ///
-    /// Fails before anything is sent with `TooLarge`, `Blocked`, `Closed`, or `Unknown` if no connection came up in time.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped call has either sent nothing or the whole message.
-    pub async fn send(&self, message: Outgoing) -> Result<PendingConfirm, PublishError> {
-        let _ = message;
-        todo!()
-    }
-}
-
-impl Future for PendingConfirm {
-    type Output = Result<Confirmed, PublishError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let _ = cx;
-        todo!()
-    }
-}
-
-// === impl PublishError ===
-
-impl PublishError {
-    /// Makes an error for a message; `detail` states the rule, the value found and the remedy.
-    #[must_use]
-    pub fn new(
-        kind: PublishErrorKind,
-        exchange: ExchangeName,
-        routing_key: RoutingKey,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self { kind, exchange, routing_key, detail: detail.into(), source: None }
-    }
-
-    /// Adds the cause.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// Returns the cause, for matching.
-    #[must_use]
-    pub const fn kind(&self) -> PublishErrorKind {
-        self.kind
-    }
-
-    /// Returns the exchange the message was meant for.
-    #[must_use]
-    pub const fn exchange(&self) -> &ExchangeName {
-        &self.exchange
-    }
-
-    /// Returns the routing key of the message.
-    #[must_use]
-    pub const fn routing_key(&self) -> &RoutingKey {
-        &self.routing_key
-    }
-
-    /// Returns `true` if the same publish may succeed later. After `Unknown` that can duplicate the message.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown | PublishErrorKind::Blocked)
-    }
-
-    /// Returns `true` if no queue took the message.
-    #[must_use]
-    pub const fn is_unroutable(&self) -> bool {
-        matches!(self.kind, PublishErrorKind::Unroutable)
-    }
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { exchange, routing_key, detail, .. } = self;
-        write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")
-    }
-}
-
-impl std::error::Error for PublishError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}

@@ -1,0 +1,221 @@
+//! The handle for confirmed publishing: checks, the window, and the way to the lane.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use garenne_shared::{ExchangeName, Metadata, Outgoing};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{sleep, timeout},
+};
+
+use super::{
+    PendingConfirm, PublishError, PublishErrorKind,
+    command::{Command, Failure, Identity, Waiter},
+    lane::Lane,
+};
+use crate::{
+    convert::{header_frame_len, properties},
+    link::{Link, LinkState},
+};
+
+/// How many exchanges get a lane of their own; further ones share the lane of the default exchange.
+const LANES_MAX: usize = 16;
+/// How many messages may wait for their lane; the window bounds them too.
+const LANE_QUEUE: usize = 256;
+
+/// The handle for confirmed publishing. Cheap to clone; all clones share one window.
+#[derive(Debug, Clone)]
+pub struct ConfirmChannel(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    link: Link,
+    window: Arc<Semaphore>,
+    window_bytes: Arc<Semaphore>,
+    // Locked for a look-up, never across an await.
+    lanes: Mutex<HashMap<ExchangeName, mpsc::Sender<Command>>>,
+}
+
+// === impl ConfirmChannel ===
+
+impl ConfirmChannel {
+    pub(crate) fn new(link: Link) -> Self {
+        let config = &link.config().publish;
+        let bytes = usize::try_from(config.window_bytes).unwrap_or(usize::MAX);
+        Self(Arc::new(Inner {
+            window: Arc::new(Semaphore::new(config.window.clamp(1, Semaphore::MAX_PERMITS))),
+            window_bytes: Arc::new(Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS))),
+            lanes: Mutex::default(),
+            link,
+        }))
+    }
+
+    /// Sends a message as soon as the window has room, and returns its pending confirm.
+    ///
+    /// A mandatory message without a message id gets one: returns are recognized by it.
+    ///
+    /// # Errors
+    ///
+    /// Fails before anything is sent with [`TooLarge`](PublishErrorKind::TooLarge), [`Encode`](PublishErrorKind::Encode),
+    /// [`Blocked`](PublishErrorKind::Blocked) or [`Closed`](PublishErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call has either sent nothing or the whole message.
+    pub async fn send(&self, message: Outgoing) -> Result<PendingConfirm, PublishError> {
+        let Outgoing { exchange, routing_key, mut metadata, body, mandatory } = message;
+        if mandatory && metadata.message_id.is_none() {
+            metadata.message_id = Some(Metadata::new_message_id());
+        }
+        let converted = properties(&metadata);
+        let message_id = metadata.message_id.unwrap_or_default();
+        let identity = Identity { message_id, exchange, routing_key };
+        let properties = converted
+            .map_err(|error| identity.fail(PublishErrorKind::Encode, format!("the metadata cannot be sent: {error}")))?;
+        let header_len = header_frame_len(&properties);
+        self.check_size(&identity, header_len, body.len() as u64)?;
+        let places = self.places(&identity, body.len()).await?;
+        let (reply, outcome) = oneshot::channel();
+        let pending = PendingConfirm::new(outcome, identity.exchange.clone(), identity.routing_key.clone());
+        let lane = self.lane(&identity.exchange);
+        let waiter = Waiter { reply: Some(reply), sent: Instant::now(), _place: places };
+        let command = Command { identity, properties, header_len, body, mandatory, waiter };
+        if let Err(unsent) = lane.send(command).await {
+            return Err(closed(&unsent.0.identity));
+        }
+        Ok(pending)
+    }
+
+    /// Returns how many publishes await their confirm.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        self.window_size().saturating_sub(self.0.window.available_permits())
+    }
+
+    /// Takes no more publishes and waits until the last has its outcome, or for `limit`.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        let everything = u32::try_from(self.window_size()).unwrap_or(u32::MAX);
+        let drained = timeout(limit, self.0.window.acquire_many(everything)).await.is_ok();
+        if !drained {
+            tracing::warn!(unconfirmed = self.unconfirmed(), ?limit, "closing with publishes unconfirmed");
+        }
+        self.0.window.close();
+        self.0.window_bytes.close();
+    }
+
+    fn window_size(&self) -> usize {
+        self.0.link.config().publish.window.clamp(1, Semaphore::MAX_PERMITS)
+    }
+
+    /// A larger header kills the connection, a larger body the channel: both are refused here.
+    fn check_size(&self, identity: &Identity, header_len: usize, body_len: u64) -> Result<(), PublishError> {
+        let config = self.0.link.config();
+        let body_max = config.publish.max_message_bytes;
+        if body_len > body_max {
+            let detail =
+                format!("a body is at most `publish.max_message_bytes`, {body_max} bytes, but this one has {body_len}");
+            return Err(identity.fail(PublishErrorKind::TooLarge, detail));
+        }
+        let frame_max = config.connection.frame_max as usize;
+        if header_len > frame_max {
+            return Err(identity.fail(PublishErrorKind::TooLarge, header_too_large(header_len, frame_max)));
+        }
+        Ok(())
+    }
+
+    /// Takes a place in the window by count and by bytes.
+    async fn places(&self, identity: &Identity, body_len: usize) -> Result<[OwnedSemaphorePermit; 2], PublishError> {
+        let Inner { link, window, window_bytes, .. } = &*self.0;
+        let is_blocked = link.is_blocked();
+        // A body above the whole window passes when nothing else is in it.
+        let all_bytes = link.config().publish.window_bytes.clamp(1, Semaphore::MAX_PERMITS as u64);
+        let bytes = u32::try_from((body_len as u64).min(all_bytes)).unwrap_or(u32::MAX);
+        if !is_blocked
+            && let Ok(place) = Arc::clone(window).try_acquire_owned()
+            && let Ok(room) = Arc::clone(window_bytes).try_acquire_many_owned(bytes)
+        {
+            return Ok([place, room]);
+        }
+        let places = async {
+            let mut state = link.state();
+            // It fails only with the link itself; the window is closed then.
+            let _ = state.wait_for(|state| state.blocked.is_none()).await;
+            let place = Arc::clone(window).acquire_owned().await.map_err(|_| closed(identity))?;
+            let room = Arc::clone(window_bytes).acquire_many_owned(bytes).await.map_err(|_| closed(identity))?;
+            Ok([place, room])
+        };
+        tokio::select! {
+            biased;
+            places = places => places,
+            reason = blocked_too_long(link) => Err(identity.fail(PublishErrorKind::Blocked, reason)),
+            () = link.closed().cancelled() => Err(closed(identity)),
+        }
+    }
+
+    fn lane(&self, exchange: &ExchangeName) -> mpsc::Sender<Command> {
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(exchange) {
+            return lane.clone();
+        }
+        let key = if lanes.len() < LANES_MAX { exchange.clone() } else { ExchangeName::DEFAULT };
+        let link = &self.0.link;
+        lanes
+            .entry(key)
+            .or_insert_with(|| {
+                let (sender, commands) = mpsc::channel(LANE_QUEUE);
+                link.spawn(Lane::new(link.clone(), commands).run());
+                sender
+            })
+            .clone()
+    }
+}
+
+/// Waits until the broker has blocked the connection for longer than allowed; says so.
+async fn blocked_too_long(link: &Link) -> String {
+    let limit = link.config().publish.blocked_timeout;
+    let mut state = link.state();
+    loop {
+        let Ok(reason) = state.wait_for(|state| state.blocked.is_some()).await.map(|state| reason(&state)) else {
+            return pending().await;
+        };
+        tokio::select! {
+            () = sleep(limit) => {
+                return format!(
+                    "the broker has blocked publishers for more than `publish.blocked_timeout`, {limit:?} ({reason}); \
+                     it was not sent; clear the alarm or publish again later"
+                );
+            }
+            // Unblocked in time, or the link is gone: the loop finds out.
+            _ = state.wait_for(|state| state.blocked.is_none()) => {}
+        }
+    }
+}
+
+fn reason(state: &LinkState) -> String {
+    state.blocked.as_ref().map_or_else(String::new, |blocked| blocked.reason.clone())
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn fail(&self, kind: PublishErrorKind, detail: impl Into<Cow<'static, str>>) -> PublishError {
+        Failure::new(kind, detail).of(&self.exchange, &self.routing_key)
+    }
+}
+
+fn closed(identity: &Identity) -> PublishError {
+    identity.fail(PublishErrorKind::Closed, "the client was closed; it was not sent")
+}
+
+/// Says that a content header does not fit a frame (AMQP 0-9-1 section 4.2.6: it is never split).
+pub(super) fn header_too_large(header_len: usize, frame_max: usize) -> String {
+    format!(
+        "properties and headers together fit one frame of {frame_max} bytes, but these need {header_len}; \
+         move data from the headers into the body"
+    )
+}

@@ -1,0 +1,104 @@
+//! Why a publish was not confirmed.
+
+use std::fmt;
+
+use garenne_shared::{ExchangeName, RoutingKey};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a publish was not confirmed.
+#[derive(Debug)]
+pub struct PublishError {
+    kind: PublishErrorKind,
+    exchange: ExchangeName,
+    routing_key: RoutingKey,
+    detail: String,
+    source: Option<BoxError>,
+}
+
+/// The cause of a [`PublishError`], for matching.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishErrorKind {
+    /// The broker returned the message, or the exchange does not exist: no queue took it.
+    Unroutable,
+    /// The broker refused the message (`basic.nack`): it is not stored, or not in every queue.
+    Nacked,
+    /// No confirm arrived: the message may or may not be stored.
+    ///
+    /// Also when no connection came up in time; the detail says then that nothing was sent.
+    Unknown,
+    /// The broker blocks publishers; the message was not sent.
+    Blocked,
+    /// The body or the headers are larger than the broker takes; the message was not sent.
+    TooLarge,
+    /// The message could not be encoded or addressed; it was not sent.
+    Encode,
+    /// The client was closed; the message was not sent.
+    Closed,
+}
+
+// === impl PublishError ===
+
+impl PublishError {
+    /// Makes an error for a message; `detail` states the rule, the value found and the remedy.
+    #[must_use]
+    pub fn new(
+        kind: PublishErrorKind,
+        exchange: ExchangeName,
+        routing_key: RoutingKey,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { kind, exchange, routing_key, detail: detail.into(), source: None }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Returns the cause, for matching.
+    #[must_use]
+    pub const fn kind(&self) -> PublishErrorKind {
+        self.kind
+    }
+
+    /// Returns the exchange the message was meant for.
+    #[must_use]
+    pub const fn exchange(&self) -> &ExchangeName {
+        &self.exchange
+    }
+
+    /// Returns the routing key of the message.
+    #[must_use]
+    pub const fn routing_key(&self) -> &RoutingKey {
+        &self.routing_key
+    }
+
+    /// Returns `true` if the same publish may succeed later. After `Unknown` that can duplicate the message.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown | PublishErrorKind::Blocked)
+    }
+
+    /// Returns `true` if no queue took the message.
+    #[must_use]
+    pub const fn is_unroutable(&self) -> bool {
+        matches!(self.kind, PublishErrorKind::Unroutable)
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { exchange, routing_key, detail, .. } = self;
+        write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")
+    }
+}
+
+impl std::error::Error for PublishError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

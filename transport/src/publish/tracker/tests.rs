@@ -1,0 +1,188 @@
+//! The tracker on a model of lapin's FIFO, in random orders of writing, confirming and polling.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One publish in the model.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flight {
+    unroutable: bool,
+    written: bool,
+    queued: bool,
+    collected: bool,
+    /// The confirm has completed; the return that it popped, if any.
+    completed: Option<Option<usize>>,
+    observed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Woken {
+    Flight(usize),
+    Sweep(u64),
+}
+
+/// The broker, lapin and the task that polls.
+struct Model {
+    random: fastrand::Rng,
+    flights: Vec<Flight>,
+    /// Publishes whose return was sent, waiting for a confirm to pop it.
+    fifo: VecDeque<usize>,
+    returned_below: usize,
+    woken: VecDeque<Woken>,
+    tracker: Tracker<usize, usize>,
+    verdicts: Vec<Option<Verdict>>,
+    /// What the obvious rule says: whatever the own confirm carries.
+    naive: Vec<Option<Verdict>>,
+}
+
+impl Model {
+    fn new(seed: u64, publishes: usize) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let flights: Vec<_> =
+            (0..publishes).map(|_| Flight { unroutable: random.u8(..) < 60, ..Flight::default() }).collect();
+        let mut tracker = Tracker::new();
+        for number in 0..publishes as u64 {
+            assert_eq!(tracker.begin(), number);
+        }
+        let (verdicts, naive) = (vec![None; publishes], vec![None; publishes]);
+        Self { random, flights, fifo: VecDeque::new(), returned_below: 0, woken: VecDeque::new(), tracker, verdicts, naive }
+    }
+
+    fn run(&mut self) {
+        while self.verdicts.iter().any(Option::is_none) {
+            match self.random.u8(..3) {
+                0 => self.write(),
+                1 => self.confirm(),
+                _ => self.poll(),
+            }
+        }
+    }
+
+    /// lapin has written the frames of some publish.
+    fn write(&mut self) {
+        let Some(at) = self.flights.iter().position(|flight| !flight.written) else { return };
+        // Mostly in order, now and then the next one first: two locks in lapin, two wakes.
+        let at = if at + 1 < self.flights.len() && self.random.u8(..) < 20 { at + 1 } else { at };
+        self.flights[at].written = true;
+        self.wake(at);
+    }
+
+    /// The broker sends one ack, single or multiple, after the returns that must precede it.
+    fn confirm(&mut self) {
+        let open: Vec<_> = (0..self.flights.len()).filter(|&at| self.flights[at].completed.is_none()).collect();
+        if open.is_empty() {
+            return;
+        }
+        let last = open[self.random.usize(..open.len().min(40))];
+        // The frames of a publish reach the broker before lapin reports them as written.
+        let mut acked: Vec<_> = if self.random.bool() {
+            open.into_iter().filter(|&at| at <= last).collect()
+        } else {
+            vec![last]
+        };
+        for at in self.returned_below..=last {
+            if self.flights[at].unroutable {
+                self.fifo.push_back(at);
+            }
+        }
+        self.returned_below = self.returned_below.max(last + 1);
+        // A multiple ack completes its tags in the order of a hash map.
+        self.random.shuffle(&mut acked);
+        for at in acked {
+            let popped = self.fifo.pop_front();
+            self.flights[at].completed = Some(popped);
+            self.naive[at] = Some(if popped.is_some() { Verdict::Returned } else { Verdict::Routed });
+            if self.flights[at].collected {
+                self.wake(at);
+            }
+        }
+    }
+
+    fn wake(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.flights[at].queued, true) {
+            self.woken.push_back(Woken::Flight(at));
+        }
+    }
+
+    /// The task polls some of what is woken, then asks for verdicts.
+    fn poll(&mut self) {
+        for _ in 0..self.random.usize(..8) {
+            match self.woken.pop_front() {
+                Some(Woken::Flight(at)) => self.poll_flight(at),
+                Some(Woken::Sweep(mark)) => self.tracker.swept(mark),
+                None => break,
+            }
+        }
+        let verdicts = &mut self.verdicts;
+        self.tracker.judge(|_, at, verdict| {
+            assert_eq!(verdicts[at].replace(verdict), None, "a second verdict for {at}");
+        });
+        if let Some(mark) = self.tracker.sweep() {
+            self.woken.push_back(Woken::Sweep(mark));
+        }
+    }
+
+    fn poll_flight(&mut self, at: usize) {
+        let flight = &mut self.flights[at];
+        flight.queued = false;
+        if !std::mem::replace(&mut flight.collected, true) {
+            self.tracker.collected(at as u64);
+        }
+        if let (Some(carried), false) = (flight.completed, flight.observed) {
+            flight.observed = true;
+            self.tracker.completed(at as u64, carried, at, at);
+        }
+    }
+
+    fn truth(&self, at: usize) -> Verdict {
+        if self.flights[at].unroutable { Verdict::Returned } else { Verdict::Routed }
+    }
+
+    fn wrong(&self, verdicts: &[Option<Verdict>]) -> usize {
+        (0..verdicts.len()).filter(|&at| verdicts[at] != Some(self.truth(at))).count()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_verdict_is_ever_wrong_or_missing(seed in any::<u64>(), publishes in 1_usize..120) {
+        let mut model = Model::new(seed, publishes);
+        model.run();
+        prop_assert_eq!(model.wrong(&model.verdicts), 0);
+    }
+}
+
+#[test]
+fn the_obvious_verdict_is_wrong_on_the_same_model() {
+    let wrong: usize = (0..200)
+        .map(|seed| {
+            let mut model = Model::new(seed, 100);
+            model.run();
+            model.wrong(&model.naive)
+        })
+        .sum();
+    assert!(wrong > 100, "the model must be able to show a wrong verdict, but only {wrong} were");
+}
+
+#[test]
+fn after_the_channel_died_a_stranger_is_unknown_and_an_empty_confirm_is_routed() {
+    let mut tracker = Tracker::new();
+    for _ in 0..4 {
+        tracker.begin();
+    }
+    for number in 0..3 {
+        tracker.collected(number);
+    }
+    tracker.completed(0, None, 'a', 'a');
+    tracker.completed(1, Some('c'), 'b', 'b');
+    tracker.completed(2, None, 'c', 'c');
+    tracker.failed(3);
+    let mut verdicts = Vec::new();
+    tracker.close(|_, publish, verdict| verdicts.push((publish, verdict)));
+    assert_eq!(verdicts, [('a', Verdict::Routed), ('b', Verdict::Unknown), ('c', Verdict::Returned)]);
+}
