@@ -76,8 +76,9 @@ impl ConfirmChannel {
         let converted = properties(&metadata);
         let message_id = metadata.message_id.unwrap_or_default();
         let identity = Identity { message_id, exchange, routing_key };
-        let properties = converted
-            .map_err(|error| identity.fail(PublishErrorKind::Encode, format!("the metadata cannot be sent: {error}")))?;
+        let properties = converted.map_err(|error| {
+            identity.fail(PublishErrorKind::Encode, format!("the metadata cannot be sent: {error}"))
+        })?;
         let header_len = header_frame_len(&properties);
         self.check_size(&identity, header_len, body.len() as u64)?;
         let places = self.places(&identity, body.len()).await?;
@@ -117,8 +118,9 @@ impl ConfirmChannel {
         let config = self.0.link.config();
         let body_max = config.publish.max_message_bytes;
         if body_len > body_max {
-            let detail =
-                format!("a body is at most `publish.max_message_bytes`, {body_max} bytes, but this one has {body_len}");
+            let detail = format!(
+                "a body is at most `publish.max_message_bytes`, {body_max} bytes, but this one has {body_len}"
+            );
             return Err(identity.fail(PublishErrorKind::TooLarge, detail));
         }
         let frame_max = config.connection.frame_max as usize;
@@ -129,7 +131,11 @@ impl ConfirmChannel {
     }
 
     /// Takes a place in the window by count and by bytes.
-    async fn places(&self, identity: &Identity, body_len: usize) -> Result<[OwnedSemaphorePermit; 2], PublishError> {
+    async fn places(
+        &self,
+        identity: &Identity,
+        body_len: usize,
+    ) -> Result<[OwnedSemaphorePermit; 2], PublishError> {
         let Inner { link, window, window_bytes, .. } = &*self.0;
         let is_blocked = link.is_blocked();
         // A body above the whole window passes when nothing else is in it.
@@ -146,7 +152,8 @@ impl ConfirmChannel {
             // It fails only with the link itself; the window is closed then.
             let _ = state.wait_for(|state| state.blocked.is_none()).await;
             let place = Arc::clone(window).acquire_owned().await.map_err(|_| closed(identity))?;
-            let room = Arc::clone(window_bytes).acquire_many_owned(bytes).await.map_err(|_| closed(identity))?;
+            let room =
+                Arc::clone(window_bytes).acquire_many_owned(bytes).await.map_err(|_| closed(identity))?;
             Ok([place, room])
         };
         tokio::select! {
@@ -180,7 +187,8 @@ async fn blocked_too_long(link: &Link) -> String {
     let limit = link.config().publish.blocked_timeout;
     let mut state = link.state();
     loop {
-        let Ok(reason) = state.wait_for(|state| state.blocked.is_some()).await.map(|state| reason(&state)) else {
+        let Ok(reason) = state.wait_for(|state| state.blocked.is_some()).await.map(|state| reason(&state))
+        else {
             return pending().await;
         };
         tokio::select! {

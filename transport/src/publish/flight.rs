@@ -4,9 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use lapin::{
-    BasicProperties, Channel, Confirmation,
-    message::BasicReturnMessage,
-    options::BasicPublishOptions,
+    BasicProperties, Channel, Confirmation, message::BasicReturnMessage, options::BasicPublishOptions,
     types::ShortString,
 };
 
@@ -26,8 +24,15 @@ pub(super) struct Flight {
 
 /// What came back.
 pub(super) enum Landed {
-    Confirmed { settled: Settled, identity: Identity, carried: Option<Identity> },
-    Failed { number: u64, error: lapin::Error },
+    Confirmed {
+        settled: Settled,
+        identity: Identity,
+        carried: Option<Identity>,
+    },
+    Failed {
+        number: u64,
+        error: lapin::Error,
+    },
     /// Everything that was woken before this has been polled, because the set polls in order of waking.
     Swept(u64),
 }
@@ -72,7 +77,12 @@ pub(super) fn lock(verdicts: &Verdicts) -> std::sync::MutexGuard<'_, Tracker<Ide
 fn identify(message: BasicReturnMessage) -> Option<Identity> {
     let delivery = &message.delivery;
     Some(Identity {
-        message_id: delivery.properties.message_id().as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        message_id: delivery
+            .properties
+            .message_id()
+            .as_ref()
+            .map(|id| id.as_str().to_owned())
+            .unwrap_or_default(),
         exchange: delivery.exchange.as_str().to_owned().try_into().ok()?,
         routing_key: delivery.routing_key.as_str().to_owned().try_into().ok()?,
     })

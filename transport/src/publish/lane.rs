@@ -80,7 +80,8 @@ impl Lane {
     async fn leave(&self, channel: &Channel) {
         if channel.status().connected() {
             // What matters is that it does not stay open; a broker that does not answer loses the connection anyway.
-            let _ = timeout(self.link.config().connection.rpc_timeout, channel.close(200, "done".into())).await;
+            let _ =
+                timeout(self.link.config().connection.rpc_timeout, channel.close(200, "done".into())).await;
         }
     }
 

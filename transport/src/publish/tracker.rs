@@ -159,7 +159,8 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
         }
         if !self.broken {
             // Rule 3.
-            while let Some(stranger) = self.strangers.iter().position(|stranger| stranger.number < self.base) {
+            while let Some(stranger) = self.strangers.iter().position(|stranger| stranger.number < self.base)
+            {
                 let Some(stranger) = self.strangers.remove(stranger) else { break };
                 self.verdict(stranger.key, stranger.publish, &mut tell);
             }

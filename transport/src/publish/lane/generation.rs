@@ -160,7 +160,11 @@ impl<'a> Generation<'a> {
     }
 
     /// Handles everything that is ready, then hands out the verdicts that are certain.
-    async fn land_ready<F: Future<Output = Landed>>(&mut self, verdicts: &Verdicts, flights: &mut Flights<F>) {
+    async fn land_ready<F: Future<Output = Landed>>(
+        &mut self,
+        verdicts: &Verdicts,
+        flights: &mut Flights<F>,
+    ) {
         for _ in 0..LANDINGS {
             let ready = poll_fn(|cx| std::task::Poll::Ready(flights.poll_next_unpin(cx))).await;
             let std::task::Poll::Ready(Some(landed)) = ready else { break };
@@ -189,7 +193,8 @@ impl<'a> Generation<'a> {
                 lock(verdicts).failed(number);
                 let cause = fault(&error, "waiting for confirms");
                 let detail = "the channel was lost before a confirm arrived; it may or may not be stored";
-                self.waiters.tell(number, Err(Failure::new(PublishErrorKind::Unknown, detail).because(cause)));
+                self.waiters
+                    .tell(number, Err(Failure::new(PublishErrorKind::Unknown, detail).because(cause)));
                 self.ended.get_or_insert_with(|| error.to_string());
             }
             Landed::Swept(mark) => lock(verdicts).swept(mark),

@@ -6,7 +6,10 @@ use super::{Lane, confirming};
 use crate::{
     Error, ErrorKind,
     link::OpenChannel,
-    publish::{PublishErrorKind, command::{Command, Failure}},
+    publish::{
+        PublishErrorKind,
+        command::{Command, Failure},
+    },
 };
 
 /// How waiting for a channel ended.
@@ -49,6 +52,7 @@ impl Lane {
 }
 
 fn refuse_unsent(command: Command, limit: std::time::Duration) {
-    let detail = format!("no connection came up within `publish.confirm_timeout`, {limit:?}; it was not sent");
+    let detail =
+        format!("no connection came up within `publish.confirm_timeout`, {limit:?}; it was not sent");
     command.refuse(Failure::new(PublishErrorKind::Unknown, detail));
 }

@@ -48,7 +48,16 @@ impl Model {
             assert_eq!(tracker.begin(), number);
         }
         let (verdicts, naive) = (vec![None; publishes], vec![None; publishes]);
-        Self { random, flights, fifo: VecDeque::new(), returned_below: 0, woken: VecDeque::new(), tracker, verdicts, naive }
+        Self {
+            random,
+            flights,
+            fifo: VecDeque::new(),
+            returned_below: 0,
+            woken: VecDeque::new(),
+            tracker,
+            verdicts,
+            naive,
+        }
     }
 
     fn run(&mut self) {
@@ -72,17 +81,15 @@ impl Model {
 
     /// The broker sends one ack, single or multiple, after the returns that must precede it.
     fn confirm(&mut self) {
-        let open: Vec<_> = (0..self.flights.len()).filter(|&at| self.flights[at].completed.is_none()).collect();
+        let open: Vec<_> =
+            (0..self.flights.len()).filter(|&at| self.flights[at].completed.is_none()).collect();
         if open.is_empty() {
             return;
         }
         let last = open[self.random.usize(..open.len().min(40))];
         // The frames of a publish reach the broker before lapin reports them as written.
-        let mut acked: Vec<_> = if self.random.bool() {
-            open.into_iter().filter(|&at| at <= last).collect()
-        } else {
-            vec![last]
-        };
+        let mut acked: Vec<_> =
+            if self.random.bool() { open.into_iter().filter(|&at| at <= last).collect() } else { vec![last] };
         for at in self.returned_below..=last {
             if self.flights[at].unroutable {
                 self.fifo.push_back(at);
