@@ -23,11 +23,13 @@
 mod binding;
 mod declaration;
 mod exchange;
+mod file;
 mod order;
 mod problem;
 mod queue;
 mod routes;
 mod topology;
+mod validate;
 mod warning;
 
 pub use self::{

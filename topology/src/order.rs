@@ -97,3 +97,79 @@ impl<'a> Order<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Queue;
+
+    fn shown(topology: &Topology) -> Vec<String> {
+        let show = |declaration: &Declaration| match declaration {
+            Declaration::Exchange(exchange) => format!("exchange {}", exchange.name),
+            Declaration::Queue(queue) => format!("queue {}", queue.name),
+            Declaration::Binding(Binding { source, destination: Destination::Queue(queue), .. }) => {
+                format!("{source} to queue {queue}")
+            }
+            Declaration::Binding(Binding {
+                source, destination: Destination::Exchange(exchange), ..
+            }) => {
+                format!("{source} to exchange {exchange}")
+            }
+        };
+        topology.declarations().iter().map(show).collect()
+    }
+
+    #[test]
+    fn the_dead_letter_side_is_ready_before_anything_is_routed() {
+        let topology = Topology::new()
+            .exchange(Exchange::topic("orders").alternate("rest"))
+            .exchange(Exchange::fanout("rest"))
+            .exchange(Exchange::direct("dead").bind("orders", "dead"))
+            .queue(Queue::quorum("billing").bind("orders", "#").dead_letter_through("dead"))
+            .queue(Queue::quorum("graveyard").bind("dead", "#").dead_letter())
+            .queue(Queue::quorum("audit").bind("orders", "#").bind("rest", "").dead_letter());
+        let expected = [
+            "exchange rest",
+            "exchange orders",
+            "exchange dead",
+            "orders to exchange dead",
+            "queue graveyard.dlq",
+            "queue graveyard",
+            "dead to queue graveyard",
+            "queue audit.dlq",
+            "queue billing",
+            "queue audit",
+            "orders to queue billing",
+            "orders to queue audit",
+            "rest to queue audit",
+        ];
+        assert_eq!(shown(&topology), expected);
+    }
+
+    #[test]
+    fn circles_are_ordered_somehow() {
+        let wait = Queue::quorum("wait").message_ttl(Duration::from_secs(1)).dead_letter_to("", "work");
+        let topology = Topology::new()
+            .exchange(Exchange::fanout("a").alternate("b"))
+            .exchange(Exchange::fanout("b").alternate("a"))
+            .queue(Queue::quorum("work").dead_letter_to("", "wait"))
+            .queue(wait);
+        assert_eq!(shown(&topology), ["exchange b", "exchange a", "queue wait", "queue work"]);
+    }
+
+    #[test]
+    fn an_own_definition_of_the_dead_letter_queue_takes_the_place_of_the_usual_one() {
+        let own = Queue::stream("billing.dlq").max_age(Duration::from_secs(7 * 86400));
+        let topology = Topology::new().queue(Queue::quorum("billing").dead_letter()).queue(own);
+        let queues: Vec<_> = topology.declarations();
+        let Some(Declaration::Queue(first)) = queues.first() else {
+            panic!("a queue comes first: {queues:?}")
+        };
+        assert_eq!((first.name.as_str(), first.arguments.text("x-max-age")), ("billing.dlq", Some("7D")));
+        assert_eq!(queues.len(), 2);
+        let external = Topology::new().queue(Queue::quorum("q").dead_letter()).external_queue("q.dlq");
+        assert_eq!(shown(&external), ["queue q"]);
+    }
+}

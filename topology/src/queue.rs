@@ -211,3 +211,97 @@ impl fmt::Display for QueueKind {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use garenne_shared::{HeaderValue, Headers};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(queue: impl Into<QueueDefinition>, expected: &[(&str, HeaderValue)]) {
+        let expected: Headers = expected.iter().cloned().collect();
+        assert_eq!(queue.into().declaration().arguments, expected);
+    }
+
+    #[test]
+    fn dead_letters_go_at_least_once_to_a_queue_of_their_own() {
+        check(
+            Queue::quorum("billing").dead_letter(),
+            &[
+                ("x-queue-type", "quorum".into()),
+                ("x-dead-letter-exchange", "".into()),
+                ("x-dead-letter-routing-key", "billing.dlq".into()),
+                ("x-dead-letter-strategy", "at-least-once".into()),
+                ("x-overflow", "reject-publish".into()),
+            ],
+        );
+        check(
+            dead_letter_queue(QueueName::from_static("billing.dlq")),
+            &[("x-queue-type", "quorum".into()), ("x-delivery-limit", (-1).into())],
+        );
+    }
+
+    #[test]
+    fn every_argument_has_its_name_and_unit() {
+        let second = Duration::from_secs(1);
+        let quorum = Queue::quorum("q")
+            .message_ttl(second)
+            .expires(2 * second)
+            .max_length(3)
+            .max_length_bytes(4)
+            .overflow(Overflow::DropHead)
+            .delivery_limit(5)
+            .single_active_consumer()
+            .initial_group_size(6)
+            .without_dead_letter();
+        check(
+            quorum,
+            &[
+                ("x-queue-type", "quorum".into()),
+                ("x-message-ttl", 1000.into()),
+                ("x-expires", 2000.into()),
+                ("x-max-length", 3.into()),
+                ("x-max-length-bytes", 4.into()),
+                ("x-overflow", "drop-head".into()),
+                ("x-delivery-limit", 5.into()),
+                ("x-single-active-consumer", true.into()),
+                ("x-quorum-initial-group-size", 6.into()),
+            ],
+        );
+        let classic = Queue::classic("q").max_priority(7).overflow(ClassicOverflow::RejectPublishDlx);
+        check(
+            classic.dead_letter_to("dead", "q"),
+            &[
+                ("x-queue-type", "classic".into()),
+                ("x-max-priority", 7.into()),
+                ("x-overflow", "reject-publish-dlx".into()),
+                ("x-dead-letter-exchange", "dead".into()),
+                ("x-dead-letter-routing-key", "q".into()),
+            ],
+        );
+        check(
+            Queue::stream("q")
+                .max_age(90 * second)
+                .max_length_bytes(8)
+                .max_segment_size_bytes(9)
+                .initial_group_size(3),
+            &[
+                ("x-queue-type", "stream".into()),
+                ("x-max-age", "90s".into()),
+                ("x-max-length-bytes", 8.into()),
+                ("x-stream-max-segment-size-bytes", 9.into()),
+                ("x-initial-cluster-size", 3.into()),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_classic_queue_is_durable_or_exclusive() {
+        let flags = |queue: ClassicQueue| (queue.declaration().durable, queue.declaration().exclusive);
+        assert_eq!(flags(Queue::classic("q")), (true, false));
+        assert_eq!(flags(Queue::classic("q").exclusive()), (false, true));
+    }
+}
