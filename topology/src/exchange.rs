@@ -198,13 +198,13 @@ impl Exchange {
         }
         match &self.kind {
             ExchangeKind::ConsistentHash(HashBy::Header(name)) => {
-                arguments.insert("hash-header", name.as_str())
+                arguments.insert("hash-header", name.as_str());
             }
             ExchangeKind::ConsistentHash(HashBy::MessageId) => {
-                arguments.insert("hash-property", "message_id")
+                arguments.insert("hash-property", "message_id");
             }
             ExchangeKind::ConsistentHash(HashBy::CorrelationId) => {
-                arguments.insert("hash-property", "correlation_id")
+                arguments.insert("hash-property", "correlation_id");
             }
             ExchangeKind::ConsistentHash(HashBy::Timestamp) => arguments.insert("hash-property", "timestamp"),
             _ => {}

@@ -12,7 +12,7 @@
 //!     .queue(Queue::stream("log").bind("orders", "#").max_age(Duration::from_secs(7 * 24 * 3600)));
 //! let warnings = topology.validate().expect("it does not contradict itself");
 //! assert!(warnings.is_empty());
-//! assert!(topology.queue_names().any(|queue| *queue == "billing.dlq"));
+//! assert!(topology.queue_names().any(|queue| queue == "billing.dlq"));
 //! ```
 //!
 //! - [`Topology`] collects [`Exchange`]s and queues: [`QuorumQueue`] (the default choice), [`ClassicQueue`], [`StreamQueue`].

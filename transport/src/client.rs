@@ -11,6 +11,7 @@ use crate::{
     Applied, Capabilities, ConfirmChannel, Error, Events, Health, QueueInfo, Role, Subscriber, Subscription,
     Verified,
     consume::Registry,
+    declare,
     dial::{ask, dial},
     inspect,
     link::{Link, Shared},
@@ -146,33 +147,41 @@ impl Client {
         Events::new(self.inner.shared.events.subscribe(), self.inner.shared.closed.clone())
     }
 
-    /// Declares the topology, dead-letter side first.
+    /// Declares the topology, dead-letter side first, and reports what was created and what was there already.
+    ///
+    /// Declaring twice changes nothing the second time. External objects must be there, or nothing is declared.
+    /// A connection lost meanwhile is waited for, up to `connection.rpc_timeout` for each object.
     ///
     /// # Errors
     ///
     /// [`InvalidTopology`](crate::ErrorKind::InvalidTopology) if it contradicts itself (no broker is asked then),
-    /// [`Mismatch`](crate::ErrorKind::Mismatch) if an object exists with other properties.
+    /// [`Mismatch`](crate::ErrorKind::Mismatch) if an object exists with other properties (it is never tried again),
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if a type of exchange needs a plugin that the broker lacks: RabbitMQ
+    /// closes the connection then, and subscriptions resume on a new one,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if an external object does not exist,
+    /// [`AccessRefused`](crate::ErrorKind::AccessRefused) and [`Locked`](crate::ErrorKind::Locked) as the broker says.
     ///
     /// # Cancel safety
     ///
     /// A dropped call may have declared a part; applying again completes it.
     pub async fn apply(&self, topology: &Topology) -> Result<Applied, Error> {
-        let _ = topology;
-        todo!()
+        declare::apply(&self.inner.consume, topology).await
     }
 
     /// Checks passively that every exchange and queue exists; changes nothing.
     ///
+    /// Properties and bindings are not checked: AMQP 0-9-1 has no way to ask for them.
+    ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) naming every object that does not exist.
+    /// [`NotFound`](crate::ErrorKind::NotFound) naming every object that does not exist,
+    /// [`InvalidTopology`](crate::ErrorKind::InvalidTopology) if the topology contradicts itself.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn verify(&self, topology: &Topology) -> Result<Verified, Error> {
-        let _ = topology;
-        todo!()
+        declare::verify(&self.inner.consume, topology).await
     }
 
     /// Asks the broker how many messages are ready in a queue and how many consumers it has (a passive declare).

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Mismatch,
     /// An exclusive object is in use by another connection.
     Locked,
+    /// The broker lacks what the object needs, such as a plugin; the message names it.
+    Unsupported,
     /// The broker did not answer within the limit.
     TimedOut,
     /// The connection was lost meanwhile.

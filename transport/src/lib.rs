@@ -4,6 +4,7 @@ mod capabilities;
 mod client;
 mod consume;
 mod convert;
+mod declare;
 mod dial;
 mod error;
 mod event;
@@ -26,7 +27,7 @@ pub use self::{
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
     publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind},
-    report::{Applied, QueueInfo, Verified},
+    report::{Applied, Declared, DeclaredAs, QueueInfo, Verified},
 };
 
 /// The log filter that binaries use unless told otherwise: lapin prints whole bodies of returned messages as warnings.

@@ -88,7 +88,7 @@ impl StreamQueue {
 fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     let units = [(86400, 'D'), (3600, 'h'), (60, 'm')];
-    let unit = units.into_iter().find(|(size, _)| seconds >= *size && seconds % size == 0);
+    let unit = units.into_iter().find(|(size, _)| seconds >= *size && seconds.is_multiple_of(*size));
     let (size, letter) = unit.unwrap_or((1, 's'));
     format!("{}{letter}", seconds / size)
 }
