@@ -13,7 +13,7 @@ use super::{exchange, queue, refusal};
 use crate::{
     Error, ErrorKind,
     convert::{self, ConvertError},
-    fault::{fault, reply_code},
+    fault::fault,
     link::Link,
     report::show_declaration,
 };
@@ -93,9 +93,9 @@ impl<'a> Session<'a> {
                 Err(AttemptError::Lapin(error)) => error,
             };
             let translated = fault(&error, &request.what());
-            match (reply_code(&error), error.kind()) {
-                (Some(code), lapin::ErrorKind::ProtocolError(refusal)) if !TRANSIENT.contains(&code) => {
-                    let text = refusal.get_message().to_string();
+            match error.kind() {
+                lapin::ErrorKind::ProtocolError(refusal) if !TRANSIENT.contains(&refusal.kind().get_id()) => {
+                    let (code, text) = (refusal.kind().get_id(), refusal.get_message().to_string());
                     return Err(Failure::Refused { code, text, error: translated });
                 }
                 _ => {
