@@ -1,11 +1,13 @@
 //! A subscription comes back by itself, and says so.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use garenne_shared::{Config, Retry};
-use garenne_tests::{Broker, SECONDS, Vhost, eventually};
+use garenne_tests::{Broker, Direction, SECONDS, Vhost, eventually};
 use garenne_transport::{Client, ErrorKind, Event, Events, Settlement, Subscription};
 use serde_json::json;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::consuming::{
@@ -162,4 +164,57 @@ async fn the_first_subscription_fails_at_once_when_waiting_would_not_help() {
     assert_eq!(second.kind(), ErrorKind::AccessRefused, "{second}");
     assert_eq!(client.health().subscriptions, 1, "a failed one is not counted");
     only.close(SOON).await.expect("nothing was delivered");
+}
+
+#[tokio::test]
+async fn handlers_that_finish_in_any_order_while_the_connection_is_cut_lose_nothing() {
+    const N: u32 = 800;
+    const CUTS: usize = 8;
+    let vhost = Vhost::new().await;
+    declare(&vhost).await;
+    let proxy = vhost.proxy().await;
+    let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");
+    let mut events = client.events();
+    let mut subscriber = subscribe(&client, 40).await;
+
+    let mut handled = BTreeSet::new();
+    let mut handlers = JoinSet::new();
+    let chaos = async {
+        for _ in 0..CUTS {
+            // Some deliveries further, in the middle of a frame.
+            proxy.cut_after(Direction::ToClient, 5001);
+            resubscribed(&mut events).await;
+        }
+    };
+    let work = async {
+        while handled.len() < N as usize {
+            if handlers.len() >= 16 {
+                handlers.join_next().await.expect("some are running").expect("no handler fails");
+            }
+            let delivery = next(&mut subscriber).await;
+            let number = number(&delivery);
+            handled.insert(number);
+            handlers.spawn(async move {
+                // One in sixteen is slow, so that others overtake it.
+                let pause = if number % 16 == 0 { 40 } else { u64::from(number % 3) };
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                delivery.unsettled.settle(Settlement::Ack);
+            });
+        }
+    };
+    tokio::join!(fill(&vhost, 0..N), chaos, work);
+    while handlers.join_next().await.is_some() {}
+    subscribed(&client).await;
+    // What was settled too late comes again; with the last of it the queue is empty.
+    let rest = timeout(2 * SECONDS, async {
+        loop {
+            next(&mut subscriber).await.unsettled.settle(Settlement::Ack);
+        }
+    });
+    assert!(rest.await.is_err(), "the rest has no end");
+    subscriber.close(SOON).await.expect("everything is settled");
+    expect(&vhost, 0, 0).await;
+    while let Ok(Some(event)) = timeout(Duration::from_millis(10), events.next()).await {
+        assert!(!matches!(event, Event::Cancelled { .. }), "more losses than cuts: {event:?}");
+    }
 }
