@@ -75,7 +75,8 @@ impl Subscriber {
         &self.queue
     }
 
-    /// Waits for the next delivery; `None` once the subscription was cancelled and everything delivered before was returned.
+    /// Waits for the next delivery; `None` once the subscription was cancelled and everything delivered before was returned,
+    /// or the client was closed. Losses do not end it: it waits until the subscription is back.
     ///
     /// # Cancel safety
     ///
