@@ -16,12 +16,10 @@ mod template;
 use std::{io::Write, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use garenne_transport::DEFAULT_LOG_FILTER;
 use tracing_subscriber::EnvFilter;
 
 use self::{args::Args, console::Console, run::Failure};
-
-/// Until transport has it.
-const DEFAULT_LOG_FILTER: &str = "warn";
 
 /// Exit code: every line that was read is confirmed.
 const CONFIRMED: u8 = 0;
