@@ -20,6 +20,8 @@ pub(crate) struct Delivery {
     draft: Draft,
     progress: Progress,
     started: Instant,
+    /// When the last attempt began; `None` as long as it is the first.
+    again: Option<Instant>,
 }
 
 /// The result of an attempt that was sent.
@@ -33,12 +35,15 @@ pub(crate) enum Verdict {
 
 impl Delivery {
     pub(crate) fn new(shared: Arc<Shared>, draft: Draft) -> Self {
-        Self { shared, draft, progress: Progress::default(), started: Instant::now() }
+        Self { shared, draft, progress: Progress::default(), started: Instant::now(), again: None }
     }
 
     /// Sends, and tries again within the policy if it could not be sent for want of a connection.
     pub(crate) async fn send(&mut self) -> Result<PendingConfirm, PublishError> {
         loop {
+            if self.progress.attempts() > 0 {
+                self.again = Some(Instant::now());
+            }
             self.progress.begin();
             match self.shared.channel.send(self.draft.attempt(&self.shared.app_id)).await {
                 Ok(pending) => return Ok(pending),
@@ -82,7 +87,9 @@ impl Delivery {
 
     fn next(&mut self, error: &PublishError, stage: Stage) -> Next {
         let Shared { retry, deadline, .. } = &*self.shared;
-        let next = self.progress.failed(error.kind(), stage, self.started.elapsed(), retry, *deadline);
+        let elapsed = self.started.elapsed();
+        let attempt = self.again.unwrap_or(self.started).elapsed();
+        let next = self.progress.failed(error.kind(), stage, elapsed, attempt, retry, *deadline);
         if let Next::Again(delay) = next {
             metrics::counter!("garenne_publish_retries_total").increment(1);
             tracing::debug!(
@@ -114,7 +121,9 @@ impl Delivery {
         }
         let Outgoing { exchange, routing_key, .. } = &self.draft.outgoing;
         let detail = format!("given up after {attempts} attempts in {:.1?}", self.started.elapsed());
-        PublishError::new(kind, exchange.clone(), routing_key.clone(), detail).with_source(last)
+        PublishError::new(kind, exchange.clone(), routing_key.clone(), detail)
+            .with_attempts(attempts)
+            .with_source(last)
     }
 }
 

@@ -41,12 +41,17 @@ impl Progress {
         self.attempts
     }
 
-    /// Decides what follows the failure of the running attempt; `elapsed` is the time since the first one began.
+    /// Decides what follows the failure of the running attempt.
+    ///
+    /// `elapsed` is the time since the first attempt began, `attempt` that since the running one did. The delay counts from
+    /// the latter: what took long to fail has waited already, and a run of lost publishes that are awaited one after the
+    /// other does not wait for each.
     pub(crate) fn failed(
         &mut self,
         kind: PublishErrorKind,
         stage: Stage,
         elapsed: Duration,
+        attempt: Duration,
         retry: &Retry,
         deadline: Duration,
     ) -> Next {
@@ -54,7 +59,7 @@ impl Progress {
             self.may_be_stored = true;
         }
         if matches!(kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
-            && let Some(delay) = retry.delay(self.attempts)
+            && let Some(delay) = retry.delay(self.attempts).map(|delay| delay.saturating_sub(attempt))
             && elapsed.saturating_add(delay) < deadline
         {
             return Next::Again(delay);
@@ -82,10 +87,10 @@ mod tests {
         let retry = Retry::fixed(Duration::from_millis(5)).attempts(2);
         let mut progress = Progress::default();
         progress.begin();
-        let next = progress.failed(first, stage, Duration::ZERO, &retry, MINUTE);
+        let next = progress.failed(first, stage, Duration::ZERO, Duration::ZERO, &retry, MINUTE);
         assert_eq!(next, Next::Again(Duration::from_millis(5)), "{first:?}");
         progress.begin();
-        progress.failed(then, Stage::Sent, Duration::ZERO, &retry, MINUTE)
+        progress.failed(then, Stage::Sent, Duration::ZERO, Duration::ZERO, &retry, MINUTE)
     }
 
     #[test]
@@ -95,7 +100,7 @@ mod tests {
         for kind in [Unroutable, Blocked, TooLarge, Encode, Closed, Nacked, Unknown] {
             let mut progress = Progress::default();
             progress.begin();
-            let next = progress.failed(kind, Stage::Sent, Duration::ZERO, &retry, MINUTE);
+            let next = progress.failed(kind, Stage::Sent, Duration::ZERO, Duration::ZERO, &retry, MINUTE);
             let again = matches!(kind, Nacked | Unknown);
             assert_eq!(next, if again { Next::Again(Duration::ZERO) } else { Next::GiveUp(kind) });
         }
@@ -108,10 +113,22 @@ mod tests {
         progress.begin();
         let mut after = |seconds| {
             let elapsed = Duration::from_secs(seconds);
-            progress.failed(PublishErrorKind::Nacked, Stage::Sent, elapsed, &retry, MINUTE)
+            progress.failed(PublishErrorKind::Nacked, Stage::Sent, elapsed, Duration::ZERO, &retry, MINUTE)
         };
         assert_eq!(after(49), Next::Again(Duration::from_secs(10)));
         assert_eq!(after(50), Next::GiveUp(PublishErrorKind::Nacked));
+    }
+
+    #[test]
+    fn the_delay_counts_from_the_sending_of_the_failed_attempt() {
+        let retry = Retry::fixed(Duration::from_secs(10));
+        for (took, left) in [(4, 6), (30, 0)] {
+            let mut progress = Progress::default();
+            progress.begin();
+            let took = Duration::from_secs(took);
+            let next = progress.failed(PublishErrorKind::Unknown, Stage::Sent, took, took, &retry, MINUTE);
+            assert_eq!(next, Next::Again(Duration::from_secs(left)));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -27,10 +27,14 @@ type Outcome = Result<Receipt, PublishError>;
 
 /// The messages sent and not yet reported, oldest first.
 ///
-/// Only the oldest is polled, so a confirm wakes the task once for a whole run of them. While the oldest is being retried all
-/// are polled: others that failed with it must not begin their retries one after the other.
+/// Only the oldest without an outcome is polled, so one wake-up serves a whole run of confirms. While any is being retried,
+/// all are polled: a retry may hold what others wait for, and what failed together must not be retried one after the other.
 struct Sent<T> {
     entries: VecDeque<Entry<T>>,
+    /// How many entries from the oldest on are known to be settled.
+    settled: usize,
+    /// Whether any entry was being retried when all were polled last.
+    retrying: bool,
     bytes: u64,
     limits: Limits,
 }
@@ -48,7 +52,6 @@ struct Entry<T> {
 enum State {
     Sent(Enqueued),
     Settled(Outcome),
-    Taken,
 }
 
 /// Publishes a stream and yields the outcomes.
@@ -59,7 +62,7 @@ pub(crate) fn outcomes<'a, T, S>(
 where
     S: Stream<Item = (T, Publish<'a>)>,
 {
-    let sent = Sent { entries: VecDeque::new(), bytes: 0, limits };
+    let sent = Sent { entries: VecDeque::new(), settled: 0, retrying: false, bytes: 0, limits };
     let input = Box::pin(publishes.fuse());
     stream::unfold((input, sent), |(mut input, mut sent)| async move {
         loop {
@@ -105,8 +108,17 @@ impl<T> Sent<T> {
         self.entries.len() >= self.limits.messages || self.bytes >= self.limits.bytes
     }
 
+    /// Sends a message. Those sent before are driven meanwhile, because the window may have room only after that.
     async fn push(&mut self, tag: T, publish: Publish<'_>) {
-        let (bytes, state) = match publish.enqueue().await {
+        let mut enqueue = pin!(publish.enqueue());
+        let enqueued = poll_fn(|cx| {
+            let enqueued = enqueue.as_mut().poll(cx);
+            if enqueued.is_pending() {
+                self.drive(cx);
+            }
+            enqueued
+        });
+        let (bytes, state) = match enqueued.await {
             Ok(enqueued) => (enqueued.body_len() as u64, State::Sent(enqueued)),
             Err(error) => (0, State::Settled(Err(error))),
         };
@@ -116,23 +128,35 @@ impl<T> Sent<T> {
 
     /// Waits for the outcome of the oldest; `None` if there is none.
     fn poll_oldest(&mut self, cx: &mut Context<'_>) -> Poll<Option<(T, Outcome)>> {
-        let Some(oldest) = self.entries.front_mut() else { return Poll::Ready(None) };
-        match oldest.poll(cx) {
-            Poll::Ready(outcome) => {
-                let Some(Entry { tag, bytes, .. }) = self.entries.pop_front() else {
-                    return Poll::Ready(None);
-                };
+        if self.settled == 0 {
+            self.drive(cx);
+        }
+        let oldest = self.entries.pop_front_if(|oldest| matches!(oldest.state, State::Settled(_)));
+        match oldest {
+            Some(Entry { tag, bytes, state: State::Settled(outcome) }) => {
+                self.settled -= 1;
                 self.bytes -= bytes;
                 Poll::Ready(Some((tag, outcome)))
             }
-            Poll::Pending => {
-                if oldest.is_retrying() {
-                    for entry in self.entries.iter_mut().skip(1) {
-                        entry.advance(cx);
-                    }
-                }
-                Poll::Pending
+            _ if self.entries.is_empty() => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        while let Some(entry) = self.entries.get_mut(self.settled) {
+            if entry.advance(cx) {
+                self.settled += 1;
+                continue;
             }
+            if self.retrying || entry.is_retrying() {
+                self.retrying = false;
+                for entry in self.entries.iter_mut().skip(self.settled) {
+                    entry.advance(cx);
+                    self.retrying |= entry.is_retrying();
+                }
+            }
+            return;
         }
     }
 }
@@ -144,22 +168,12 @@ impl<T> Entry<T> {
         matches!(&self.state, State::Sent(enqueued) if enqueued.is_retrying())
     }
 
-    /// Drives the publish, and keeps its outcome until it is the oldest.
-    fn advance(&mut self, cx: &mut Context<'_>) {
-        if let State::Sent(enqueued) = &mut self.state
-            && let Poll::Ready(outcome) = Pin::new(enqueued).poll(cx)
-        {
+    /// Drives the publish; returns `true` once it has its outcome.
+    fn advance(&mut self, cx: &mut Context<'_>) -> bool {
+        if let State::Sent(enqueued) = &mut self.state {
+            let Poll::Ready(outcome) = Pin::new(enqueued).poll(cx) else { return false };
             self.state = State::Settled(outcome);
         }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        if let State::Sent(enqueued) = &mut self.state {
-            return Pin::new(enqueued).poll(cx);
-        }
-        match std::mem::replace(&mut self.state, State::Taken) {
-            State::Settled(outcome) => Poll::Ready(outcome),
-            State::Sent(_) | State::Taken => unreachable!("an entry leaves the queue with its outcome"),
-        }
+        true
     }
 }

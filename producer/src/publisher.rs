@@ -19,7 +19,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 /// Publishes typed messages and tells the truth about each. Cheap to clone.
 ///
 /// A message that the broker refused (`Nacked`) or whose confirm never came (`Unknown`) is sent again with the same message
-/// id: by default after 100 ms, doubling up to 5 s, with jitter, until 60 s have passed since the first attempt.
+/// id: by default after 100 ms, doubling up to 5 s, with jitter, until 60 s have passed since the first attempt. The delay
+/// counts from the sending of the attempt that failed.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     shared: Arc<Shared>,

@@ -7,5 +7,6 @@ mod consuming;
 mod credentials;
 mod fixture;
 mod orders;
+mod producer_library;
 mod producer_service;
 mod producer_stream;

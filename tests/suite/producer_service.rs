@@ -273,19 +273,17 @@ async fn lost_connections_are_ridden_out_and_every_line_is_confirmed() {
     let vhost = vhost_with_orders(json!({ "x-queue-type": "quorum" })).await;
     let proxy = vhost.proxy().await;
     let input = file(orders(6000).as_bytes());
-    let args = [
-        "--key",
-        "placed.{region}",
-        "--message-id",
-        "{id}",
-        "--rate",
-        "3000",
-        input.path().to_str().unwrap(),
-    ];
+    let args = ["--key", "placed.{region}", "--message-id", "{id}", input.path().to_str().unwrap()];
+    proxy.cut_after(Direction::ToBroker, 200_000);
     let child = producer(&vhost.url_through(&proxy), &args).await.spawn().unwrap();
-    for held in [500, 2500] {
-        billing_holds(&vhost, held).await;
-        assert!(proxy.cut() > 0, "there is a connection to cut");
+    // One connection for each role, and one more after each cut.
+    for connections in [3, 4] {
+        eventually(30 * SECONDS, "the publishing connection is cut", async || match proxy.accepted() {
+            accepted if accepted >= connections => Ok(()),
+            accepted => Err(accepted),
+        })
+        .await;
+        proxy.cut_after(Direction::ToBroker, 200_000);
     }
     done(child).await.check(0, &[("confirmed", 6000)]);
     let expected: BTreeSet<_> = (0..6000).map(|id| id.to_string()).collect();

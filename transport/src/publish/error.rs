@@ -13,6 +13,7 @@ pub struct PublishError {
     exchange: ExchangeName,
     routing_key: RoutingKey,
     detail: String,
+    attempts: u32,
     source: Option<BoxError>,
 }
 
@@ -49,7 +50,7 @@ impl PublishError {
         routing_key: RoutingKey,
         detail: impl Into<String>,
     ) -> Self {
-        Self { kind, exchange, routing_key, detail: detail.into(), source: None }
+        Self { kind, exchange, routing_key, detail: detail.into(), attempts: 1, source: None }
     }
 
     /// Adds the cause.
@@ -57,6 +58,19 @@ impl PublishError {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says how many attempts were made. The default is 1.
+    #[must_use]
+    pub const fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Returns how many attempts were made, retries included.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     /// Returns the cause, for matching.
