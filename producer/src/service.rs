@@ -59,6 +59,8 @@ fn fail(console: &Console, message: &str) -> ExitCode {
 /// Logs to standard error, around the progress bar. `RUST_LOG` overrides the filter.
 fn log_to(console: &Console) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
+    let guard = garenne_transport::LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
+    let filter = filter.add_directive(guard);
     let writer = console.writer();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone()).init();
 }

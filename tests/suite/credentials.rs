@@ -3,11 +3,14 @@
 //! `cargo xtask test` searches the whole log of the run once more when all suites are done.
 
 use std::fmt::Debug;
+use std::process::Stdio;
 use std::time::Duration;
 
 use garenne_shared::Config;
-use garenne_tests::{Mode, SECONDS, Vhost, log};
+use garenne_tests::{Mode, SECONDS, Vhost, check_output, log, program};
 use garenne_transport::{Client, Error};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 use tokio::time::timeout;
 
 #[track_caller]
@@ -73,4 +76,32 @@ fn malformed_urls_show_no_credential() {
         let error = Config::from_url(&shape.replace("{}", log::password())).expect_err(shape);
         check_error(shape, &error);
     }
+}
+
+#[tokio::test]
+async fn programs_that_log_everything_show_no_credential() {
+    let vhost = Vhost::new().await;
+    vhost.declare_queue("q", serde_json::json!({})).await;
+    let producer = program("garenne-producer", "producer").await;
+    let mut producer = Command::new(producer);
+    producer.args(["--exchange", "", "--key", "q", "--type", "a.v1"]).env("AMQP_URL", vhost.url());
+    let (code, output) = traced(producer, "{\"a\":1}\n").await;
+    assert_eq!(code, Some(0), "{output}");
+    check_output("producer", &output);
+}
+
+/// Runs a program with every log line on and this input, and returns its exit code and all that it printed.
+async fn traced(mut program: Command, input: &str) -> (Option<i32>, String) {
+    program.env("RUST_LOG", "trace").kill_on_drop(true);
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().expect("the program starts");
+    let mut stdin = child.stdin.take().expect("its input is a pipe");
+    stdin.write_all(input.as_bytes()).await.expect("the program reads its input");
+    drop(stdin);
+    let output = timeout(90 * SECONDS, child.wait_with_output()).await;
+    let output = output.expect("the program ends").expect("its output is read");
+    let shown = [output.stdout, output.stderr].concat();
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert!(shown.contains("TRACE"), "the program logged nothing: the search would prove nothing");
+    (output.status.code(), shown)
 }

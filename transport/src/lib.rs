@@ -32,3 +32,8 @@ pub use self::{
 
 /// The log filter that binaries use unless told otherwise: lapin prints whole bodies of returned messages as warnings.
 pub const DEFAULT_LOG_FILTER: &str = "info,lapin=warn,lapin::returned_messages=error";
+
+/// The directive that binaries add to whatever filter they were given.
+///
+/// At the level `TRACE` lapin prints every frame that it sends, the bytes of the password in `connection.start-ok` among them.
+pub const LOG_FILTER_GUARD: &str = "lapin::io_loop=debug";
