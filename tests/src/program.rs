@@ -15,7 +15,8 @@ pub async fn program(package: &str, name: &str) -> PathBuf {
     // One build at a time: a second one would only wait for cargo's lock, and say so on standard error.
     static BUILD: Mutex<()> = Mutex::const_new(());
     let _one = BUILD.lock().await;
-    let arguments = ["build", "--quiet", "--message-format=json", "--package", package, "--bin", name];
+    // The features of the whole workspace: what its tests were built from is used again.
+    let arguments = ["build", "--quiet", "--message-format=json", "--workspace", "--bin", name];
     let build = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     let output = build.await.expect("cargo runs");
     assert!(
@@ -27,6 +28,7 @@ pub async fn program(package: &str, name: &str) -> PathBuf {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["target"]["name"] == name)
+        .filter(|message| message["package_id"].as_str().is_some_and(|id| id.contains(package)))
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .unwrap_or_else(|| panic!("cargo built no program {name}"))
 }
