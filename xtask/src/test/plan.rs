@@ -56,7 +56,11 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
 
 /// Adds the steps that need a broker.
 pub(super) fn with_broker(steps: &mut Steps) {
-    steps.run(SUITES, suite::run);
+    let mut left_out = Vec::new();
+    steps.run(SUITES, || suite::run(&mut left_out));
+    if !left_out.is_empty() {
+        steps.leave_out("tests with a broker of their own", &format!("no Docker: {}", left_out.join(", ")));
+    }
     steps.run(CREDENTIALS, credentials::search);
     steps.run(DEMO, suite::demo);
 }

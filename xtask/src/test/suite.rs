@@ -1,30 +1,36 @@
 //! The tiers that need RabbitMQ.
 
+use std::fs;
 use std::process::Command;
 
 use anyhow::Result;
 
 use super::credentials;
 use super::plan::{LIMIT, SUITE_TARGET, cargo, command};
-use crate::broker::{self, Broker, Source, image};
+use crate::broker::{self, Source, image};
 use crate::{environment, process};
 
-/// Runs the integration suites: they start their own containers, unless the broker is no container.
-pub(super) fn run() -> Result<()> {
+/// Runs the integration suites: in containers that they start themselves, unless there is `AMQP_URL` or no Docker.
+///
+/// Without Docker, tests with a broker of their own cannot run: their names are left in `left_out`.
+pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
     credentials::forget()?;
-    let mut test = command(&["test", "--workspace", "--test", SUITE_TARGET]);
-    test.env("GARENNE_TEST_LOG", credentials::log_file());
-    let broker = outside_broker()?;
-    match &broker {
-        None => {
-            test.env("RABBITMQ_IMAGE", environment::image());
+    let mut test = command(&["test", "--workspace", "--no-fail-fast", "--test", SUITE_TARGET]);
+    test.env("GARENNE_TEST_LOG", credentials::log_file()).env("RABBITMQ_IMAGE", environment::image());
+    let container = image::ensure(&environment::image());
+    let broker = match (&container, environment::amqp_url()) {
+        (Ok(()), None) => None,
+        _ => Some(broker::resolve()?),
+    };
+    if let Some(broker) = &broker {
+        test.env("AMQP_URL", &broker.amqp_url).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
+        if let Source::Installed(server) = &broker.source {
+            test.env("RABBITMQCTL", &server.ctl);
         }
-        Some(broker) => {
-            test.env("AMQP_URL", &broker.amqp_url).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
-            if let Source::Installed(server) = &broker.source {
-                test.env("RABBITMQCTL", &server.ctl);
-            }
-        }
+    }
+    if container.is_err() {
+        *left_out = with_own_broker()?;
+        test.arg("--").args(left_out.iter().flat_map(|name| ["--skip", name.as_str()]));
     }
     process::run(&mut test, LIMIT)
 }
@@ -38,11 +44,40 @@ pub(super) fn demo() -> Result<()> {
     process::run(demo.args(["demo", "--orders", "2000", "--json", "--url", &broker.amqp_url]), LIMIT)
 }
 
-/// Returns the broker that the suites should use instead of containers: that of `AMQP_URL`, or an installed one where
-/// there can be no container.
-fn outside_broker() -> Result<Option<Broker>> {
-    if environment::amqp_url().is_none() && image::ensure(&environment::image()).is_ok() {
-        return Ok(None);
+/// Finds the tests that start a broker of their own, to stop or alarm it.
+fn with_own_broker() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(environment::root().join("tests/suite"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(own_broker_tests(&fs::read_to_string(path)?));
+        }
     }
-    broker::resolve().map(Some)
+    Ok(found)
+}
+
+fn own_broker_tests(source: &str) -> Vec<String> {
+    let mut function = None;
+    let mut found = Vec::new();
+    for line in source.lines() {
+        if let Some((_, rest)) = line.split_once("async fn ") {
+            function = rest.split('(').next();
+        }
+        if line.contains("OwnBroker::start(") {
+            found.extend(function.take().map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_with_a_broker_of_their_own_are_found_by_name() {
+        let source =
+            "async fn a() {\n Vhost::new()\n}\nasync fn b() {\n let x = OwnBroker::start().await;\n}";
+        assert_eq!(own_broker_tests(source), ["b"]);
+    }
 }

@@ -27,10 +27,12 @@ pub(super) fn lapin_is_contained(tree: &Tree) -> Vec<Finding> {
 
 /// No public item of `transport` names lapin: neither a re-export, nor a signature, nor an implementation for its types.
 pub(super) fn lapin_is_not_public(tree: &Tree) -> Vec<Finding> {
-    tree.rust("transport/src/").flat_map(findings_of_public).collect()
+    let root = tree.file("transport/src/lib.rs").map(statements).unwrap_or_default();
+    let exports: Vec<&str> = root.iter().filter_map(|(_, text)| text.strip_prefix("pub use ")).collect();
+    tree.rust("transport/src/").flat_map(|file| findings_of_public(file, &exports.concat())).collect()
 }
 
-fn findings_of_public(file: &File) -> Vec<Finding> {
+fn findings_of_public(file: &File, exports: &str) -> Vec<Finding> {
     let mut imported = Vec::new();
     let mut found = Vec::new();
     for (line, text) in statements(file) {
@@ -38,7 +40,10 @@ fn findings_of_public(file: &File) -> Vec<Finding> {
             let words = imports.split(|c: char| !c.is_alphanumeric() && c != '_');
             imported.extend(words.filter(|word| word.starts_with(char::is_uppercase)).map(str::to_owned));
         }
-        let public = text.starts_with("pub ") || text.starts_with("impl From<");
+        // A conversion is as public as the type that it makes.
+        let target = text.strip_prefix("impl From<").and_then(|rest| rest.split_once("> for "));
+        let target = target.map(|(_, target)| target.trim_end_matches(['{', '}', ' ']));
+        let public = text.starts_with("pub ") || target.is_some_and(|target| names(exports, target));
         // A type of our own of the same name would have to be imported as well, which does not compile.
         let shown = names_crate(&text, "lapin") || imported.iter().any(|name| names(&text, name));
         if public && shown {
@@ -162,7 +167,9 @@ mod tests {
     fn a_lapin_type_in_a_public_place_is_found() {
         check(lapin_is_not_public, "transport/src/a.rs", "pub use lapin::Channel;", 1);
         check(lapin_is_not_public, "transport/src/a.rs", "use lapin::Channel;\npub fn f(c: Channel) {}", 1);
-        check(lapin_is_not_public, "transport/src/a.rs", "impl From<lapin::Error> for Error {", 1);
+        let exported = "pub use self::{error::Error};\nimpl From<lapin::Error> for Error {";
+        check(lapin_is_not_public, "transport/src/lib.rs", exported, 1);
+        check(lapin_is_not_public, "transport/src/a.rs", "impl From<lapin::Error> for Internal {", 0);
         check(lapin_is_not_public, "transport/src/a.rs", "pub fn f(\n    c: lapin::Channel,\n) {}", 1);
         check(
             lapin_is_not_public,
