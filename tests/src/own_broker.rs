@@ -66,6 +66,11 @@ impl OwnBroker {
         self.rabbitmqctl(&["set_vm_memory_high_watermark", "0.6"]).await;
     }
 
+    /// Disables a plugin of the fixture's, such as `rabbitmq_consistent_hash_exchange`.
+    pub async fn disable_plugin(&self, plugin: &str) {
+        docker(&["exec", self.container(), "rabbitmq-plugins", "disable", plugin]).await;
+    }
+
     fn container(&self) -> &str {
         &self.broker.container.as_ref().expect("a broker of one's own is a container").name
     }

@@ -28,7 +28,8 @@ const PLUGINS: [(&str, &str); 2] = [
 /// Explains a refusal that says more than its reply code; `None` if the code says it all.
 pub(super) fn explain(declaration: &Declaration, code: u16, text: &str) -> Option<Error> {
     let object = show_declaration(declaration);
-    if text.contains("unknown exchange type") {
+    // The second is what a broker says that had the plugin before.
+    if text.contains("unknown exchange type") || text.contains("invalid exchange type") {
         let Declaration::Exchange(exchange) = declaration else { return None };
         let kind = exchange.kind.as_str();
         let remedy = PLUGINS
