@@ -1,0 +1,113 @@
+//! Writes the impl.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Fields, FieldsNamed, LitStr, Result};
+
+use crate::{
+    attributes::{OnStruct, header},
+    template::{self, Part},
+};
+
+/// Writes the impl of `Message` for a struct.
+pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
+    let name = &input.ident;
+    let fields = named_fields(input)?;
+    if !input.generics.params.is_empty() {
+        let message = "a message type must not be generic: its type, exchange and key stand for one type";
+        return Err(Error::new_spanned(&input.generics, message));
+    }
+    let OnStruct { message_type, exchange, key, krate } = OnStruct::read(name, &input.attrs)?;
+    let exchange = exchange.map_or_else(String::new, |exchange| exchange.value());
+    let routing_key = routing_key(&krate, fields, key.as_ref())?;
+    let headers = headers(&krate, fields)?;
+    Ok(quote! {
+        #[automatically_derived]
+        impl #krate::Message for #name {
+            const TYPE: #krate::MessageType = #krate::MessageType::from_static(#message_type);
+            const EXCHANGE: #krate::ExchangeName = #krate::ExchangeName::from_static(#exchange);
+
+            fn routing_key(
+                &self,
+            ) -> ::core::result::Result<#krate::RoutingKey, #krate::MessageError> {
+                #routing_key
+            }
+
+            #headers
+        }
+    })
+}
+
+fn named_fields(input: &DeriveInput) -> Result<Option<&FieldsNamed>> {
+    let message = "`Message` can be derived for a struct with named fields; for another type, write the impl by hand";
+    match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => Ok(Some(fields)),
+            Fields::Unit => Ok(None),
+            Fields::Unnamed(_) => Err(Error::new_spanned(&input.ident, message)),
+        },
+        Data::Enum(_) | Data::Union(_) => Err(Error::new_spanned(&input.ident, message)),
+    }
+}
+
+fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&LitStr>) -> Result<TokenStream> {
+    let parts = key.map(template::parse).transpose()?.unwrap_or_default();
+    let (Some(key), true) = (key, parts.iter().any(|part| matches!(part, Part::Field(_)))) else {
+        let text: String = parts.into_iter().map(|part| match part { Part::Text(text) | Part::Field(text) => text }).collect();
+        if let Some(key) = key && text.len() > 255 {
+            return Err(Error::new(key.span(), format!("a routing key is at most 255 bytes, but this one has {}", text.len())));
+        }
+        return Ok(quote! {
+            const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
+            ::core::result::Result::Ok(KEY)
+        });
+    };
+    let mut format = String::new();
+    let mut arguments = Vec::new();
+    for part in parts {
+        match part {
+            Part::Text(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
+            Part::Field(field) => {
+                arguments.push(placeholder(fields, key, &field)?);
+                format.push_str("{}");
+            }
+        }
+    }
+    Ok(quote! {
+        <#krate::RoutingKey as ::core::convert::TryFrom<::std::string::String>>::try_from(
+            ::std::format!(#format, #(&self.#arguments),*),
+        )
+        .map_err(|error| #krate::MessageError::new(<Self as #krate::Message>::TYPE, error))
+    })
+}
+
+/// Finds the field that a placeholder names.
+fn placeholder<'a>(fields: Option<&'a FieldsNamed>, key: &LitStr, name: &str) -> Result<&'a syn::Ident> {
+    let named: Vec<_> = fields.into_iter().flat_map(|fields| &fields.named).filter_map(|field| field.ident.as_ref()).collect();
+    named.iter().find(|field| **field == name).copied().ok_or_else(|| {
+        let known: Vec<_> = named.iter().map(|field| format!("`{field}`")).collect();
+        let known = if known.is_empty() { "the struct has none".to_owned() } else { format!("there are {}", known.join(", ")) };
+        Error::new(key.span(), format!("the placeholder `{{{name}}}` names no field; {known}"))
+    })
+}
+
+fn headers(krate: &syn::Path, fields: Option<&FieldsNamed>) -> Result<TokenStream> {
+    let mut inserts = Vec::new();
+    for field in fields.into_iter().flat_map(|fields| &fields.named) {
+        if let (Some(header), Some(name)) = (header(field)?, &field.ident) {
+            inserts.push(quote! { headers.insert(#header, ::core::clone::Clone::clone(&self.#name)); });
+        }
+    }
+    if inserts.is_empty() {
+        return Ok(TokenStream::new());
+    }
+    Ok(quote! {
+        fn headers(
+            &self,
+            headers: &mut #krate::Headers,
+        ) -> ::core::result::Result<(), #krate::MessageError> {
+            #(#inserts)*
+            ::core::result::Result::Ok(())
+        }
+    })
+}
