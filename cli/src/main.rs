@@ -1,2 +1,48 @@
-//! Stub.
-fn main() {}
+//! The binary `garenne`: the demo and the benchmarks.
+
+mod bench;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Garenne on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "garenne", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs an order flow through RabbitMQ while its connections are cut, and accounts for every message.
+    Demo(demo::Args),
+    /// Measures publishing or consuming through the typed API.
+    Bench(bench::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let outcome = match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
+    };
+    outcome.unwrap_or_else(|error| {
+        #[expect(clippy::print_stderr, reason = "the one place where this binary reports why it failed")]
+        {
+            eprintln!("error: {error:#}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+/// Logs to standard error by `RUST_LOG`; errors only, unless set, because the live view tells the rest.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

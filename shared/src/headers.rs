@@ -25,6 +25,10 @@ pub mod header {
     pub const ORIGIN_EXCHANGE: &str = "garenne-origin-exchange";
     /// The routing key with which it was first published.
     pub const ORIGIN_ROUTING_KEY: &str = "garenne-origin-routing-key";
+    /// The time to live it had, in milliseconds.
+    pub const ORIGIN_EXPIRATION: &str = "garenne-origin-expiration";
+    /// The user that published it, as the broker had verified.
+    pub const ORIGIN_USER_ID: &str = "garenne-origin-user-id";
     /// The service that gave up on it.
     pub const SERVICE: &str = "garenne-service";
     /// W3C trace context.

@@ -1,0 +1,154 @@
+//! What to consume from one queue, and how.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use garenne_shared::{Message, MessageType, QueueName, Retry};
+
+use crate::{
+    Context, Failure, Handler, Middleware,
+    endpoint::{Endpoint, Raw, Typed},
+};
+
+/// What to consume from one queue, and how. A [`Service`](crate::Service) runs it.
+#[must_use = "a consumer does nothing until a service runs it"]
+pub struct Consumer {
+    pub(crate) queue: QueueName,
+    pub(crate) concurrency: usize,
+    pub(crate) prefetch: Option<u16>,
+    pub(crate) timeout: Duration,
+    pub(crate) retry_delay: Retry,
+    pub(crate) dead_letter_queue: Option<QueueName>,
+    pub(crate) unknown_types: UnknownTypes,
+    pub(crate) middleware: Vec<Arc<dyn Middleware>>,
+    pub(crate) routes: HashMap<MessageType, Box<dyn Endpoint>>,
+    pub(crate) fallback: Option<Box<dyn Endpoint>>,
+}
+
+/// What becomes of a message whose type no handler is registered for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnknownTypes {
+    /// It goes to the dead-letter queue. The default.
+    #[default]
+    DeadLetter,
+    /// It is acknowledged and forgotten, for a queue that receives more types than this service cares about.
+    Ignore,
+}
+
+// === impl Consumer ===
+
+impl Consumer {
+    /// Consumes from a queue: 16 handlers at once, each for at most 30 s, unless set.
+    pub fn new(queue: impl Into<QueueName>) -> Self {
+        Self {
+            queue: queue.into(),
+            concurrency: 16,
+            prefetch: None,
+            timeout: Duration::from_secs(30),
+            retry_delay: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
+            dead_letter_queue: None,
+            unknown_types: UnknownTypes::default(),
+            middleware: Vec::new(),
+            routes: HashMap::new(),
+            fallback: None,
+        }
+    }
+
+    /// Handles messages of type `M` with a handler; may be called once for each type.
+    ///
+    /// If it is the only one, it also handles messages that carry no type.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a handler of the type was added before: a wiring mistake.
+    #[track_caller]
+    pub fn handle<M: Message, H: Handler<M>>(mut self, handler: H) -> Self {
+        let twice = self.routes.insert(M::TYPE, Box::new(Typed::<M, H>::new(handler)));
+        assert!(twice.is_none(), "the consumer of `{}` has two handlers of `{}`", self.queue, M::TYPE);
+        self
+    }
+
+    /// Handles whatever no other handler takes, undecoded: for gateways and tools. [`Context::incoming`] has the body.
+    pub fn handle_raw<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.fallback = Some(Box::new(Raw(handler)));
+        self
+    }
+
+    /// Sets how many handlers run at once, at least 1. The default is 16. With 1, messages are handled in order.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// Sets how many deliveries the broker may have outstanding, at least 1.
+    ///
+    /// The default is twice the concurrency, at least 100: enough to keep one fast consumer busy
+    /// (<https://www.rabbitmq.com/docs/confirms#channel-qos-prefetch-throughput>).
+    pub fn prefetch(mut self, prefetch: u16) -> Self {
+        self.prefetch = Some(prefetch.max(1));
+        self
+    }
+
+    /// Sets how long a handler may take. The default is 30 s.
+    ///
+    /// The broker has a limit of its own, 30 minutes by default, counted from the delivery: prefetch times this, divided by the
+    /// concurrency, must stay below it (<https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how long a failed delivery is held before it is handed back for another attempt.
+    ///
+    /// The default is exponential from 100 ms to 5 s, with jitter. How many attempts there are is the queue's delivery limit.
+    pub fn retry_delay(mut self, delay: Retry) -> Self {
+        self.retry_delay = delay;
+        self
+    }
+
+    /// Sets the queue that messages go to when a handler gives up. The default is the queue's name and `.dlq`.
+    pub fn dead_letter_queue(mut self, queue: impl Into<QueueName>) -> Self {
+        self.dead_letter_queue = Some(queue.into());
+        self
+    }
+
+    /// Sets what becomes of messages whose type no handler is registered for. The default is [`UnknownTypes::DeadLetter`].
+    pub fn unknown_types(mut self, policy: UnknownTypes) -> Self {
+        self.unknown_types = policy;
+        self
+    }
+
+    /// Adds a middleware inside those added before.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    pub(crate) fn effective_prefetch(&self) -> u16 {
+        self.prefetch.unwrap_or_else(|| u16::try_from(self.concurrency.saturating_mul(2)).unwrap_or(u16::MAX).max(100))
+    }
+
+    /// Finds who handles a message of this type.
+    pub(crate) fn endpoint(&self, message_type: Option<&MessageType>) -> Option<&dyn Endpoint> {
+        let route = match message_type {
+            Some(message_type) => self.routes.get(message_type),
+            None if self.routes.len() == 1 => self.routes.values().next(),
+            None => None,
+        };
+        route.or(self.fallback.as_ref()).map(|endpoint| &**endpoint)
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("queue", &self.queue)
+            .field("concurrency", &self.concurrency)
+            .field("types", &self.routes.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! A failure is a decision: try again, or give up.
+
+use std::{error::Error, fmt, time::Duration};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a message was not handled, and what is to become of it.
+///
+/// There is no blanket conversion from errors: each is classified with [`OrFailure`], or by an `impl From<MyError> for Failure`.
+#[derive(Debug)]
+pub struct Failure {
+    decision: Decision,
+    kind: FailureKind,
+    error: BoxError,
+}
+
+/// What is to become of a message that was not handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// Deliver it again, after the consumer's retry delay.
+    Retry,
+    /// Deliver it again, after this time.
+    RetryAfter(Duration),
+    /// Give up: it goes to the dead-letter queue.
+    DeadLetter,
+}
+
+/// What kind of failure it was; it travels in the header [`header::ERROR_KIND`](garenne_shared::header::ERROR_KIND).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The handler returned it.
+    Handler,
+    /// The handler panicked.
+    Panic,
+    /// The handler took longer than allowed.
+    Timeout,
+    /// The body does not decode to the message type.
+    Undecodable,
+    /// No codec is registered for the content type.
+    UnknownContentType,
+    /// No handler is registered for the message type.
+    UnknownType,
+}
+
+/// Classifies any error in one word.
+pub trait OrFailure<T> {
+    /// Makes an error a [`Failure::retry`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if `self` is an error.
+    fn or_retry(self) -> Result<T, Failure>;
+
+    /// Makes an error a [`Failure::dead_letter`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if `self` is an error.
+    fn or_dead_letter(self) -> Result<T, Failure>;
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// Asks for another attempt, after the consumer's retry delay.
+    pub fn retry(error: impl Into<BoxError>) -> Self {
+        Self { decision: Decision::Retry, kind: FailureKind::Handler, error: error.into() }
+    }
+
+    /// Asks for another attempt after `delay`.
+    ///
+    /// The consumer holds the delivery meanwhile, at most [`HOLD_MAX`](crate::HOLD_MAX); it takes a place of the prefetch, but none
+    /// of the concurrency. At shutdown the wait ends at once.
+    pub fn retry_after(delay: Duration, error: impl Into<BoxError>) -> Self {
+        Self { decision: Decision::RetryAfter(delay), kind: FailureKind::Handler, error: error.into() }
+    }
+
+    /// Gives up: no attempt will succeed.
+    pub fn dead_letter(error: impl Into<BoxError>) -> Self {
+        Self { decision: Decision::DeadLetter, kind: FailureKind::Handler, error: error.into() }
+    }
+
+    /// Returns what is to become of the message.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// Returns what kind of failure it was.
+    #[must_use]
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Returns the error behind it.
+    #[must_use]
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.error
+    }
+
+    pub(crate) const fn of_kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) const fn decided(mut self, decision: Decision) -> Self {
+        self.decision = decision;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+// === impl FailureKind ===
+
+impl FailureKind {
+    /// Returns the kind as it stands in headers and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::Undecodable => "undecodable",
+            Self::UnknownContentType => "unknown-content-type",
+            Self::UnknownType => "unknown-type",
+        }
+    }
+}
+
+// === impl OrFailure ===
+
+impl<T, E: Into<BoxError>> OrFailure<T> for Result<T, E> {
+    fn or_retry(self) -> Result<T, Failure> {
+        self.map_err(Failure::retry)
+    }
+
+    fn or_dead_letter(self) -> Result<T, Failure> {
+        self.map_err(Failure::dead_letter)
+    }
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask bench`: Garenne and hand-written lapin loops in turn on one broker; medians and ratios into a table.
+
+use std::{
+    fmt::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+
+/// The options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many rounds; in each, every program runs once.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// How many messages each run moves.
+    #[arg(long, default_value_t = 50_000)]
+    count: u32,
+    /// How many handlers of Garenne run at once.
+    #[arg(long, default_value_t = 1)]
+    concurrency: u16,
+    /// Writes the table into `docs/performance.md` instead of standard output only.
+    #[arg(long)]
+    write: bool,
+}
+
+/// One program that is measured.
+struct Contender {
+    name: &'static str,
+    binary: &'static str,
+    command: &'static [&'static str],
+    is_garenne: bool,
+    runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Run {
+    per_second: f64,
+    client_cpu_us_per_message: f64,
+    p50_us: f64,
+    p99_us: f64,
+    p999_us: f64,
+}
+
+const BEGIN: &str = "<!-- measured: begin -->";
+const END: &str = "<!-- measured: end -->";
+
+/// Measures on the broker at `url` and prints the table.
+pub(crate) fn run(args: &Args, url: &str, root: &Path) -> anyhow::Result<()> {
+    build(root)?;
+    let mut contenders = contenders();
+    for round in 1..=args.rounds {
+        for contender in &mut contenders {
+            let run = contender.run(args, url, root)?;
+            say(&format!("round {round}: {} {:.0}/s", contender.name, run.per_second));
+            contender.runs.push(run);
+        }
+    }
+    let table = table(&contenders, args)?;
+    print(&table);
+    if args.write { write(&table, &root.join("docs/performance.md")) } else { Ok(()) }
+}
+
+fn contenders() -> Vec<Contender> {
+    let contender = |name, binary, command, is_garenne| Contender { name, binary, command, is_garenne, runs: Vec::new() };
+    vec![
+        contender("Garenne, publish", "garenne", &["bench", "publish"], true),
+        contender("raw lapin, publish pipelined", "garenne-benches", &["publish"], false),
+        contender("Garenne, consume", "garenne", &["bench", "consume"], true),
+        contender("raw lapin, consume, await each ack", "garenne-benches", &["consume-ack-each"], false),
+        contender("raw lapin, consume, ack by 50", "garenne-benches", &["consume-ack-by50"], false),
+    ]
+}
+
+fn build(root: &Path) -> anyhow::Result<()> {
+    let status = Command::new("cargo")
+        .args(["build", "--quiet", "--release", "-p", "garenne-cli", "-p", "garenne-benches"])
+        .current_dir(root)
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(())
+}
+
+// === impl Contender ===
+
+impl Contender {
+    fn run(&self, args: &Args, url: &str, root: &Path) -> anyhow::Result<Run> {
+        let mut command = Command::new(root.join("target/release").join(self.binary));
+        command.args(self.command).args(["--json", "--count", &args.count.to_string()]).env("AMQP_URL", url);
+        if self.is_garenne {
+            command.args(["--concurrency", &args.concurrency.to_string()]);
+        }
+        let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {}", self.binary))?;
+        ensure!(output.status.success(), "{} failed: {}", self.name, output.status);
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{} printed no measurement", self.name))
+    }
+
+    fn median(&self, figure: impl Fn(&Run) -> f64) -> f64 {
+        let mut figures: Vec<f64> = self.runs.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        let middle = figures.len() / 2;
+        if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) }
+    }
+}
+
+fn table(contenders: &[Contender], args: &Args) -> anyhow::Result<String> {
+    let mut text = String::new();
+    writeln!(text, "Medians of {} alternating rounds, {} messages each.\n", args.rounds, args.count)?;
+    writeln!(text, "| program | messages/s | client CPU, us/message | p50, us | p99, us | p99.9, us |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|")?;
+    for contender in contenders {
+        writeln!(
+            text,
+            "| {} | {:.0} | {:.1} | {:.0} | {:.0} | {:.0} |",
+            contender.name,
+            contender.median(|run| run.per_second),
+            contender.median(|run| run.client_cpu_us_per_message),
+            contender.median(|run| run.p50_us),
+            contender.median(|run| run.p99_us),
+            contender.median(|run| run.p999_us),
+        )?;
+    }
+    let [publish, raw_publish, consume, raw_each, raw_by_50] = contenders else {
+        anyhow::bail!("five programs are compared, but there are {}", contenders.len());
+    };
+    let rate = |contender: &Contender| contender.median(|run| run.per_second);
+    let cpu = |contender: &Contender| contender.median(|run| run.client_cpu_us_per_message);
+    writeln!(text, "\n| ratio of medians | target | measured |\n|---|---:|---:|")?;
+    for (name, target, measured) in [
+        ("publish rate, to raw lapin pipelined", "at least 1.00", rate(publish) / rate(raw_publish)),
+        ("consume rate, to awaiting each ack", "at least 2.20", rate(consume) / rate(raw_each)),
+        ("consume rate, to acking by 50", "at least 0.95", rate(consume) / rate(raw_by_50)),
+        ("client CPU of a publish, to raw lapin pipelined", "at most 1.30", cpu(publish) / cpu(raw_publish)),
+        ("client CPU of a delivery, to acking by 50", "at most 1.30", cpu(consume) / cpu(raw_by_50)),
+    ] {
+        writeln!(text, "| {name} | {target} | {measured:.2} |")?;
+    }
+    Ok(text)
+}
+
+/// Replaces what stands between the two markers.
+fn write(table: &str, path: &Path) -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let missing = || format!("{} lacks the marker `{BEGIN}` or `{END}`", path.display());
+    let (before, rest) = page.split_once(BEGIN).with_context(missing)?;
+    let (_, after) = rest.split_once(END).with_context(missing)?;
+    std::fs::write(path, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the command is run for")]
+fn print(table: &str) {
+    println!("{table}");
+}
+
+#[expect(clippy::print_stderr, reason = "progress for whoever waits")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
