@@ -7,7 +7,7 @@ mod publish;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use garenne::prelude::*;
+use garenne::{prelude::*, shared::config::PublishConfig};
 
 /// The options of `garenne bench`.
 #[derive(Debug, clap::Args)]

@@ -40,9 +40,9 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Logs to standard error by `RUST_LOG`; errors only, unless set, because the live view tells the rest.
+/// Logs to standard error by `RUST_LOG`; unless set, only errors of our own, because the live view tells the rest.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,lapin=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -30,8 +30,11 @@ pub use self::{
     report::{Applied, Declared, DeclaredAs, QueueInfo, Verified},
 };
 
-/// The log filter that binaries use unless told otherwise: lapin prints whole bodies of returned messages as warnings.
-pub const DEFAULT_LOG_FILTER: &str = "info,lapin=warn,lapin::returned_messages=error";
+/// The log filter that binaries use unless told otherwise.
+///
+/// lapin is silent: what it says of lost channels this crate says with the name of the object, and it prints the whole bodies of
+/// returned messages.
+pub const DEFAULT_LOG_FILTER: &str = "info,lapin=off";
 
 /// The directive that binaries add to whatever filter they were given.
 ///

@@ -43,10 +43,10 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Measurement> {
         arrivals.recv().await;
         let measured = stopwatch.stop(u64::from(options.count));
         let publisher = Publisher::new(&client);
-        let mold = load::Mold::new(&queue, options.size)?;
+        let mut sample = load::Sample::new(&queue, options.size)?;
         let mut latencies = Latencies::new();
         for _ in 0..PROBES {
-            publisher.publish(&mold.sample()).await?;
+            publisher.publish(sample.stamp()).await?;
             if let Some(age) = arrivals.recv().await {
                 latencies.note(age);
             }

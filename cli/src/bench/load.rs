@@ -1,11 +1,11 @@
 //! The messages and the queue of a benchmark.
 
 use std::{
-    sync::Arc,
+    pin::pin,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use garenne::prelude::*;
 use garenne_cli::measure::Latencies;
 use serde::{Deserialize, Serialize};
@@ -19,41 +19,31 @@ const EXPIRES: Duration = Duration::from_secs(60);
 #[derive(Debug, Serialize, Deserialize, Message)]
 #[message(type = "bench.sample.v1", exchange = "", key = "{queue}")]
 pub(crate) struct Sample {
-    queue: Arc<str>,
+    queue: String,
     sent_us: u64,
-    padding: Arc<str>,
-}
-
-/// Makes samples of one size for one queue.
-#[derive(Debug, Clone)]
-pub(crate) struct Mold {
-    queue: Arc<str>,
-    padding: Arc<str>,
+    padding: String,
 }
 
 // === impl Sample ===
 
 impl Sample {
-    /// Returns the time since the sample was made.
+    /// Makes a sample that encodes to `size` bytes of JSON, or to as few as the fields need.
+    pub(crate) fn new(queue: &QueueName, size: u32) -> anyhow::Result<Self> {
+        let mut sample = Self { queue: queue.to_string(), sent_us: now_us(), padding: String::new() };
+        let bare = serde_json::to_vec(&sample)?.len();
+        sample.padding = "x".repeat((size as usize).saturating_sub(bare));
+        Ok(sample)
+    }
+
+    /// Sets the time it is sent to now.
+    pub(crate) fn stamp(&mut self) -> &Self {
+        self.sent_us = now_us();
+        self
+    }
+
+    /// Returns the time since it was sent.
     pub(crate) fn age(&self) -> Duration {
         Duration::from_micros(now_us().saturating_sub(self.sent_us))
-    }
-}
-
-// === impl Mold ===
-
-impl Mold {
-    /// Makes a mold whose samples encode to `size` bytes of JSON, or as few as the fields need.
-    pub(crate) fn new(queue: &QueueName, size: u32) -> anyhow::Result<Self> {
-        let empty = Self { queue: queue.as_str().into(), padding: "".into() };
-        let bare = serde_json::to_vec(&empty.sample())?.len();
-        let padding = "x".repeat((size as usize).saturating_sub(bare));
-        Ok(Self { padding: padding.into(), ..empty })
-    }
-
-    /// Makes a sample now.
-    pub(crate) fn sample(&self) -> Sample {
-        Sample { queue: Arc::clone(&self.queue), sent_us: now_us(), padding: Arc::clone(&self.padding) }
     }
 }
 
@@ -68,13 +58,12 @@ pub(crate) fn topology(kind: QueueKind, queue: &QueueName) -> Topology {
 /// Publishes as many samples as asked for with a full window; returns the latencies of their confirms.
 pub(crate) async fn fill(client: &Client, queue: &QueueName, options: &Options) -> anyhow::Result<Latencies> {
     let publisher = Publisher::new(client);
-    let mold = Mold::new(queue, options.size)?;
+    let mut sample = Sample::new(queue, options.size)?;
+    let publishes = stream::iter(0..options.count).map(|number| (number, publisher.publish(sample.stamp())));
+    let mut outcomes = pin!(publisher.publish_each(publishes));
     let mut latencies = Latencies::new();
-    let mut receipts = stream::iter(0..options.count)
-        .then(|_| publisher.publish(&mold.sample()).enqueue())
-        .try_buffer_unordered(options.window as usize);
-    while let Some(receipt) = receipts.try_next().await? {
-        latencies.note(receipt.latency);
+    while let Some((_, outcome)) = outcomes.next().await {
+        latencies.note(outcome?.latency);
     }
     Ok(latencies)
 }

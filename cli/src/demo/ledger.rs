@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use garenne::Metadata;
+
 use super::shop::QUEUES;
 
 /// One line for each order.

@@ -71,7 +71,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED);
+        table.load_style(UTF8_FULL_CONDENSED);
         let mut row = |name: String, count: u64| {
             table.add_row(vec![name, count.to_string()]);
         };

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How many publishes the producer keeps under way.
-const WINDOW: usize = 500;
+const WINDOW: usize = 200;
 
 /// The running consumer services.
 #[derive(Debug)]
