@@ -28,7 +28,12 @@ enum What {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// The broker, as `amqp://user:password@host:port/vhost`.
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, default_value = "amqp://guest:guest@localhost:5672")]
+    #[arg(
+        long,
+        env = "AMQP_URL",
+        hide_env_values = true,
+        default_value = "amqp://guest:guest@localhost:5672"
+    )]
     url: String,
     /// The kind of queue.
     #[arg(long, value_enum, default_value_t = QueueKind::Quorum)]

@@ -20,7 +20,12 @@ use garenne_cli::Proxy;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::{chaos::Chaos, ledger::Ledger, report::Report, services::Services, stats::Stats,
+use self::{
+    chaos::Chaos,
+    ledger::Ledger,
+    report::Report,
+    services::Services,
+    stats::Stats,
     view::{Surface, View},
 };
 
@@ -31,7 +36,12 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     orders: u32,
     /// The broker, as `amqp://user:password@host:port/vhost`.
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, default_value = "amqp://guest:guest@localhost:5672")]
+    #[arg(
+        long,
+        env = "AMQP_URL",
+        hide_env_values = true,
+        default_value = "amqp://guest:guest@localhost:5672"
+    )]
     url: String,
     /// Leaves the connections alone.
     #[arg(long)]
@@ -46,8 +56,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let direct = Config::from_url(&args.url)?.service("demo");
     let broker = direct.endpoints[0].clone();
-    let proxy =
-        Arc::new(Proxy::start(broker.authority()).await.context("cannot start the proxy")?);
+    let proxy = Arc::new(Proxy::start(broker.authority()).await.context("cannot start the proxy")?);
     let proxied = behind(&proxy, &direct);
 
     let operator = Client::connect(direct).await?;

@@ -129,7 +129,8 @@ impl Consumer {
     }
 
     pub(crate) fn effective_prefetch(&self) -> u16 {
-        self.prefetch.unwrap_or_else(|| u16::try_from(self.concurrency.saturating_mul(2)).unwrap_or(u16::MAX).max(100))
+        self.prefetch
+            .unwrap_or_else(|| u16::try_from(self.concurrency.saturating_mul(2)).unwrap_or(u16::MAX).max(100))
     }
 
     /// Finds who handles a message of this type.

@@ -31,8 +31,7 @@ pub(crate) struct Running<'a> {
 impl Metrics {
     pub(crate) fn new(queue: &QueueName) -> Self {
         let queue = queue.to_string();
-        let handled =
-            |outcome| metrics::counter!("garenne_handled_total", "queue" => queue.clone(), "outcome" => outcome);
+        let handled = |outcome| metrics::counter!("garenne_handled_total", "queue" => queue.clone(), "outcome" => outcome);
         Self {
             ok: handled("ok"),
             retry: handled("retry"),

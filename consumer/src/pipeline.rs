@@ -6,10 +6,7 @@ use futures_util::FutureExt as _;
 use garenne_shared::Codecs;
 use tokio::time::timeout;
 
-use crate::{
-    Consumer, Context, Failure, FailureKind, Middleware, UnknownTypes,
-    middleware::Next,
-};
+use crate::{Consumer, Context, Failure, FailureKind, Middleware, UnknownTypes, middleware::Next};
 
 /// Everything between a delivery and its result.
 pub(crate) struct Pipeline {
@@ -68,7 +65,8 @@ impl Pipeline {
 }
 
 fn too_long(limit: Duration) -> Failure {
-    Failure::retry(format!("the handler took longer than its timeout, {limit:?}")).of_kind(FailureKind::Timeout)
+    Failure::retry(format!("the handler took longer than its timeout, {limit:?}"))
+        .of_kind(FailureKind::Timeout)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

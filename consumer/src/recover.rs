@@ -92,7 +92,8 @@ async fn copy(
     let delays = Retry::exponential(COPY_DELAY.0..=COPY_DELAY.1).jitter(true);
     let mut failed = 0;
     loop {
-        let copied = stopping.run_until_cancelled(async { cx.publisher().publish_raw(message.clone()).await });
+        let copied =
+            stopping.run_until_cancelled(async { cx.publisher().publish_raw(message.clone()).await });
         let error = match copied.await {
             Some(Ok(_)) => return Settlement::Ack,
             Some(Err(error)) => error,

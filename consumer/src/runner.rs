@@ -10,13 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Context,
-    context::Station,
-    metric::Metrics,
-    pipeline::Pipeline,
-    recover,
-};
+use crate::{Context, context::Station, metric::Metrics, pipeline::Pipeline, recover};
 
 /// One consumer at work.
 pub(crate) struct Runner {

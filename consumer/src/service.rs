@@ -81,8 +81,7 @@ impl Service {
             let subscriber = self.client.subscribe(subscription).await?;
             let metrics = Metrics::new(&queue);
             let service = self.client.config().service.clone();
-            let station =
-                Station { queue, service, publisher: publisher.clone(), stopping: stop.clone() };
+            let station = Station { queue, service, publisher: publisher.clone(), stopping: stop.clone() };
             let pipeline = Pipeline::new(consumer, &self.middleware, self.client.codecs().clone());
             let work = Arc::new(Work { pipeline, station: Arc::new(station), metrics });
             runners.push(Runner { subscriber, work, drain_timeout: self.drain_timeout });

@@ -30,7 +30,9 @@ impl OnStruct {
                 } else if meta.path.is_ident("crate") {
                     &mut krate
                 } else {
-                    return Err(meta.error("unknown attribute; `type`, `exchange`, `key` and `crate` are known"));
+                    return Err(
+                        meta.error("unknown attribute; `type`, `exchange`, `key` and `crate` are known")
+                    );
                 };
                 let value: LitStr = meta.value()?.parse()?;
                 if slot.replace(value).is_some() {
@@ -77,7 +79,10 @@ pub(crate) fn header(field: &syn::Field) -> Result<Option<String>> {
             Ok(())
         })?;
         if header.is_none() {
-            return Err(Error::new(attribute.span(), "expected `#[message(header)]` or `#[message(header = \"name\")]`"));
+            return Err(Error::new(
+                attribute.span(),
+                "expected `#[message(header)]` or `#[message(header = \"name\")]`",
+            ));
         }
     }
     Ok(header)

@@ -39,7 +39,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 }
 
 fn named_fields(input: &DeriveInput) -> Result<Option<&FieldsNamed>> {
-    let message = "`Message` can be derived for a struct with named fields; for another type, write the impl by hand";
+    let message =
+        "`Message` can be derived for a struct with named fields; for another type, write the impl by hand";
     match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => Ok(Some(fields)),
@@ -53,9 +54,19 @@ fn named_fields(input: &DeriveInput) -> Result<Option<&FieldsNamed>> {
 fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&LitStr>) -> Result<TokenStream> {
     let parts = key.map(template::parse).transpose()?.unwrap_or_default();
     let (Some(key), true) = (key, parts.iter().any(|part| matches!(part, Part::Field(_)))) else {
-        let text: String = parts.into_iter().map(|part| match part { Part::Text(text) | Part::Field(text) => text }).collect();
-        if let Some(key) = key && text.len() > 255 {
-            return Err(Error::new(key.span(), format!("a routing key is at most 255 bytes, but this one has {}", text.len())));
+        let text: String = parts
+            .into_iter()
+            .map(|part| match part {
+                Part::Text(text) | Part::Field(text) => text,
+            })
+            .collect();
+        if let Some(key) = key
+            && text.len() > 255
+        {
+            return Err(Error::new(
+                key.span(),
+                format!("a routing key is at most 255 bytes, but this one has {}", text.len()),
+            ));
         }
         return Ok(quote! {
             const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
@@ -83,10 +94,18 @@ fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&Lit
 
 /// Finds the field that a placeholder names.
 fn placeholder<'a>(fields: Option<&'a FieldsNamed>, key: &LitStr, name: &str) -> Result<&'a syn::Ident> {
-    let named: Vec<_> = fields.into_iter().flat_map(|fields| &fields.named).filter_map(|field| field.ident.as_ref()).collect();
+    let named: Vec<_> = fields
+        .into_iter()
+        .flat_map(|fields| &fields.named)
+        .filter_map(|field| field.ident.as_ref())
+        .collect();
     named.iter().find(|field| **field == name).copied().ok_or_else(|| {
         let known: Vec<_> = named.iter().map(|field| format!("`{field}`")).collect();
-        let known = if known.is_empty() { "the struct has none".to_owned() } else { format!("there are {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "the struct has none".to_owned()
+        } else {
+            format!("there are {}", known.join(", "))
+        };
         Error::new(key.span(), format!("the placeholder `{{{name}}}` names no field; {known}"))
     })
 }

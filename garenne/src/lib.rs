@@ -54,15 +54,17 @@ pub use garenne_shared::{
     MessageError, MessageType, Metadata, NameError, Outgoing, QueueName, Retry, RoutingKey,
 };
 pub use garenne_topology::{Exchange, Queue, Topology};
-pub use garenne_transport::{Client, Error, ErrorKind, Event, Events, Health, PublishError, PublishErrorKind};
+pub use garenne_transport::{
+    Client, Error, ErrorKind, Event, Events, Health, PublishError, PublishErrorKind,
+};
 
 /// The names that a service usually needs.
 pub mod prelude {
     pub use async_trait::async_trait;
 
     pub use crate::{
-        Client, Config, Consumer, Context, Event, Exchange, Failure, Handler, Message, Metadata, OrFailure, Outgoing,
-        Publisher, Queue, QueueName, Retry, Service, Topology, shutdown_signal,
+        Client, Config, Consumer, Context, Event, Exchange, Failure, Handler, Message, Metadata, OrFailure,
+        Outgoing, Publisher, Queue, QueueName, Retry, Service, Topology, shutdown_signal,
     };
 }
 

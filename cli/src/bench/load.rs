@@ -50,7 +50,9 @@ impl Sample {
 /// Returns the topology of a benchmark: one queue, deleted a minute after its last use.
 pub(crate) fn topology(kind: QueueKind, queue: &QueueName) -> Topology {
     match kind {
-        QueueKind::Quorum => Topology::new().queue(Queue::quorum(queue).expires(EXPIRES).without_dead_letter()),
+        QueueKind::Quorum => {
+            Topology::new().queue(Queue::quorum(queue).expires(EXPIRES).without_dead_letter())
+        }
         QueueKind::Classic => Topology::new().queue(Queue::classic(queue).expires(EXPIRES)),
     }
 }

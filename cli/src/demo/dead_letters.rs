@@ -19,7 +19,11 @@ const TICK: Duration = Duration::from_millis(50);
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Settles the books: returns when nothing is missing, when nothing has changed for 30 s, or when told to stop.
-pub(crate) async fn settle(operator: &Client, ledger: &Ledger, stop: &CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn settle(
+    operator: &Client,
+    ledger: &Ledger,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let done = CancellationToken::new();
     let readers = stream::iter(0..QUEUES.len())
         .map(|queue| read(operator, ledger, queue, &done))
@@ -41,7 +45,12 @@ pub(crate) async fn settle(operator: &Client, ledger: &Ledger, stop: &Cancellati
 }
 
 /// Takes the dead letters of this run out of one queue; those of other runs are handed back at the end.
-async fn read(operator: &Client, ledger: &Ledger, queue: usize, done: &CancellationToken) -> anyhow::Result<()> {
+async fn read(
+    operator: &Client,
+    ledger: &Ledger,
+    queue: usize,
+    done: &CancellationToken,
+) -> anyhow::Result<()> {
     let name = QueueName::try_from(format!("{}.dlq", QUEUES[queue]))?;
     let mut subscriber = operator.subscribe(Subscription::new(name).prefetch(u16::MAX)).await?;
     let mut foreign = Vec::new();

@@ -48,7 +48,11 @@ impl Report {
             confirmed: totals.confirmed,
             unroutable: totals.unroutable,
             failed: totals.failed,
-            handled: CONSUMERS.iter().zip(&stats.handled).map(|(&(name, _), count)| (name, count.get())).collect(),
+            handled: CONSUMERS
+                .iter()
+                .zip(&stats.handled)
+                .map(|(&(name, _), count)| (name, count.get()))
+                .collect(),
             redelivered: stats.redelivered.get(),
             dead_lettered: totals.dead_lettered,
             duplicates: totals.duplicates,

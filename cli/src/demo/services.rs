@@ -39,7 +39,11 @@ struct Desk {
 
 impl Services {
     /// Connects and subscribes every consumer.
-    pub(crate) async fn start(config: &Config, ledger: &Arc<Ledger>, stats: &Arc<Stats>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        config: &Config,
+        ledger: &Arc<Ledger>,
+        stats: &Arc<Stats>,
+    ) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let (mut running, mut watchers) = (JoinSet::new(), JoinSet::new());
         let mut clients = Vec::new();
@@ -47,7 +51,8 @@ impl Services {
             let client = Client::connect(config.clone().service(name)).await?;
             count_reconnects(&client, stats, &mut watchers);
             let desk = Desk { consumer, queue, ledger: Arc::clone(ledger), stats: Arc::clone(stats) };
-            let service = Service::new(&client).consume(Consumer::new(QUEUES[queue]).concurrency(16).handle(desk));
+            let service =
+                Service::new(&client).consume(Consumer::new(QUEUES[queue]).concurrency(16).handle(desk));
             running.spawn(service.run_until(stop.clone().cancelled_owned()));
             clients.push(client);
         }
@@ -146,7 +151,8 @@ async fn publish(publisher: &Publisher, id: u32, message_id: String) -> Outcome 
 
 /// Makes a message that claims to be an order and is not.
 fn poison(order: &OrderPlaced) -> Outgoing {
-    let mut message = Outgoing::new("orders", "order.placed.eu", format!("{{\"id\":{},\"region\":", order.id));
+    let mut message =
+        Outgoing::new("orders", "order.placed.eu", format!("{{\"id\":{},\"region\":", order.id));
     message.metadata.message_type = Some(OrderPlaced::TYPE);
     message.metadata.content_type = Some("application/json".to_owned());
     message

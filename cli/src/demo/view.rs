@@ -58,7 +58,12 @@ struct Sample {
 impl View {
     /// Starts to show; `operator` asks the broker for the depth of the queues.
     #[expect(clippy::disallowed_methods, reason = "the one task is owned here and joined by `stop`")]
-    pub(crate) fn start(surface: Surface, operator: &Client, stats: &Arc<Stats>, ledger: &Arc<Ledger>) -> Self {
+    pub(crate) fn start(
+        surface: Surface,
+        operator: &Client,
+        stats: &Arc<Stats>,
+        ledger: &Arc<Ledger>,
+    ) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let (operator, stats, ledger) = (operator.clone(), Arc::clone(stats), Arc::clone(ledger));
@@ -113,7 +118,8 @@ async fn write(operator: &Client, stats: &Stats, ledger: &Ledger, stop: &Cancell
     while stop.run_until_cancelled(tokio::time::sleep(LINE)).await.is_some() {
         let depths = depths(operator).await;
         let now = Sample::take(stats);
-        let depths: Vec<_> = QUEUES.iter().zip(&depths).map(|(queue, depth)| format!("{queue} {depth}")).collect();
+        let depths: Vec<_> =
+            QUEUES.iter().zip(&depths).map(|(queue, depth)| format!("{queue} {depth}")).collect();
         line(&format!(
             "published {} of {} ({:.0}/s), in flight {}, handled {}, depth: {}; {}",
             now.published,
@@ -160,8 +166,7 @@ impl Screen {
         let bars = MultiProgress::new();
         let bar = ProgressStyle::with_template("published      {wide_bar} {pos}/{len}  {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let text =
-            ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let text = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let line = || bars.add(ProgressBar::no_length().with_style(text.clone()));
         Self {
             orders: bars.add(ProgressBar::new(orders).with_style(bar)),

@@ -5,7 +5,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use garenne_shared::{ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header};
+use garenne_shared::{
+    ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header,
+};
 
 use crate::{Context, Failure};
 
@@ -30,7 +32,11 @@ const STRIPPED: [&str; 10] = [
 ];
 
 /// Makes the copy, addressed to the dead-letter queue through the default exchange.
-pub(super) fn message(to: Option<&QueueName>, cx: &Context, failure: &Failure) -> Result<Outgoing, NameError> {
+pub(super) fn message(
+    to: Option<&QueueName>,
+    cx: &Context,
+    failure: &Failure,
+) -> Result<Outgoing, NameError> {
     let queue = match to {
         Some(queue) => queue.to_string(),
         None => format!("{}.dlq", cx.queue()),
