@@ -6,6 +6,8 @@ mod demo;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use garenne::transport::LOG_FILTER_GUARD;
+use tracing_subscriber::EnvFilter;
 
 /// Garenne on the command line.
 #[derive(Debug, Parser)]
@@ -42,7 +44,9 @@ async fn main() -> ExitCode {
 
 /// Logs to standard error by `RUST_LOG`; unless set, only errors of our own, because the live view tells the rest.
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,lapin=off"));
+    let guard = LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("error,lapin=off"))
+        .add_directive(guard);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -1,6 +1,8 @@
 //! Configuration as data: for code by builder methods, for files by serde. Unknown keys are refused by name.
 
 mod address;
+mod check;
+mod variables;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -105,6 +107,43 @@ impl Config {
         Ok(Self { endpoints, ..Self::default() })
     }
 
+    /// Makes a configuration from environment variables; the library itself never reads the environment.
+    ///
+    /// | variable | setting | default |
+    /// |---|---|---|
+    /// | `AMQP_URL` | the endpoints, separated by commas | `amqp://guest:guest@localhost:5672` |
+    /// | `GARENNE_SERVICE` | [`service`](Self::service) | `garenne` |
+    /// | `GARENNE_HEARTBEAT`, `GARENNE_CONNECT_TIMEOUT` | those of [`ConnectionConfig`], such as `10s` | `10s` |
+    /// | `GARENNE_WINDOW` | [`PublishConfig::window`] | `1000` |
+    /// | `GARENNE_CONFIRM_TIMEOUT`, `GARENNE_BLOCKED_TIMEOUT` | those of [`PublishConfig`] | `30s` |
+    /// | `GARENNE_CA_FILE`, `GARENNE_CERT_FILE`, `GARENNE_KEY_FILE`, `GARENNE_SERVER_NAME` | those of [`TlsConfig`] | none |
+    ///
+    /// # Errors
+    ///
+    /// Fails if a variable has a value that its setting cannot have, or if a variable begins with `GARENNE_` and is none of these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), garenne_shared::ConfigError> {
+    /// let config = garenne_shared::Config::from_vars(std::env::vars())?;
+    /// assert!(!config.endpoints.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_vars(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        variables::read(variables)
+    }
+
+    /// Checks that every setting has a value that can work; connecting does it too.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first setting that cannot work: its name, the rule, and the value found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check::check(self)
+    }
+
     /// Sets the name of the service.
     #[must_use]
     pub fn service(mut self, service: impl Into<String>) -> Self {
@@ -165,3 +204,6 @@ impl Default for PublishConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,3 +168,36 @@ fn check(name: &str, what: &'static str, may_be_empty: bool) -> Result<(), NameE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_at_most_255_bytes() {
+        assert!(QueueName::try_from("q".repeat(255)).is_ok());
+        let error = QueueName::try_from("q".repeat(256)).unwrap_err();
+        assert!(matches!(error, NameError::TooLong { what: "queue name", found: 256, .. }), "{error:?}");
+        // Bytes, not characters.
+        assert!(RoutingKey::try_from("é".repeat(128)).is_err());
+    }
+
+    #[test]
+    fn only_exchanges_and_keys_may_be_empty() {
+        assert!(ExchangeName::try_from(String::new()).is_ok());
+        assert!(RoutingKey::try_from(String::new()).is_ok());
+        assert!(matches!(QueueName::try_from(String::new()), Err(NameError::Empty { .. })));
+        assert!(matches!(MessageType::try_from(String::new()), Err(NameError::Empty { .. })));
+    }
+
+    #[test]
+    fn control_characters_are_refused() {
+        assert!(matches!("a\nb".parse::<QueueName>(), Err(NameError::Control { .. })));
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 255 bytes")]
+    fn a_literal_that_is_no_name_is_a_wiring_mistake() {
+        let _ = QueueName::from_static(Box::leak("q".repeat(256).into_boxed_str()));
+    }
+}

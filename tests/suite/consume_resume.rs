@@ -196,7 +196,7 @@ async fn handlers_that_finish_in_any_order_while_the_connection_is_cut_lose_noth
             handled.insert(number);
             handlers.spawn(async move {
                 // One in sixteen is slow, so that others overtake it.
-                let pause = if number % 16 == 0 { 40 } else { u64::from(number % 3) };
+                let pause = if number.is_multiple_of(16) { 40 } else { u64::from(number % 3) };
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 delivery.unsettled.settle(Settlement::Ack);
             });

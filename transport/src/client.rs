@@ -63,6 +63,7 @@ impl Client {
     ///
     /// Cancel safe: a dropped attempt closes its sockets.
     pub async fn connect(config: Config) -> Result<Self, Error> {
+        config.validate()?;
         let config = Arc::new(config);
         let runtime = Arc::new(IoRuntime::start()?);
         // On the runtime of its own from the start, because that is where the sockets stay registered.

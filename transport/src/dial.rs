@@ -139,7 +139,7 @@ async fn open(
     let encrypted = within(config, "the TLS handshake", tls::connector(&config.tls)?.connect(name, tcp))
         .await?
         .map_err(|error| unreachable_by("the TLS handshake failed", &error))?;
-    Ok((Stream::Rustls(encrypted.into()), kill))
+    Ok((Stream::Rustls(encrypted), kill))
 }
 
 /// Puts the connect timeout around one step.

@@ -3,11 +3,13 @@
 use std::{
     fmt::Write as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
+
+use crate::{broker, environment};
 
 /// The options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -47,20 +49,25 @@ struct Run {
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 
-/// Measures on the broker at `url` and prints the table.
-pub(crate) fn run(args: &Args, url: &str, root: &Path) -> anyhow::Result<()> {
+/// Measures on a broker and prints the table.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let root = &environment::root();
     build(root)?;
+    let broker = broker::resolve()?;
     let mut contenders = contenders();
     for round in 1..=args.rounds {
         for contender in &mut contenders {
-            let run = contender.run(args, url, root)?;
-            say(&format!("round {round}: {} {:.0}/s", contender.name, run.per_second));
+            let run = contender.run(args, &broker.amqp_url, root)?;
+            eprintln!("round {round}: {} {:.0}/s", contender.name, run.per_second);
             contender.runs.push(run);
         }
     }
     let table = table(&contenders, args)?;
-    print(&table);
-    if args.write { write(&table, &root.join("docs/performance.md")) } else { Ok(()) }
+    println!("{table}");
+    if args.write {
+        write(&table, &root.join("docs/performance.md"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn contenders() -> Vec<Contender> {
@@ -75,7 +82,7 @@ fn contenders() -> Vec<Contender> {
 }
 
 fn build(root: &Path) -> anyhow::Result<()> {
-    let status = Command::new("cargo")
+    let status = Command::new(environment::cargo())
         .args(["build", "--quiet", "--release", "-p", "garenne-cli", "-p", "garenne-benches"])
         .current_dir(root)
         .status()?;
@@ -148,14 +155,4 @@ fn write(table: &str, path: &Path) -> anyhow::Result<()> {
     let (_, after) = rest.split_once(END).with_context(missing)?;
     std::fs::write(path, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "the table is what the command is run for")]
-fn print(table: &str) {
-    println!("{table}");
-}
-
-#[expect(clippy::print_stderr, reason = "progress for whoever waits")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }

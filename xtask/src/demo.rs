@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     demo.args(["run", "--quiet"]).args(cli).args(["--", "demo"]);
     let broker = if needs_broker(&options.arguments) { Some(broker::resolve()?) } else { None };
     if let Some(broker) = &broker {
-        demo.args(["--url", &broker.amqp_url]).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
+        demo.env("AMQP_URL", &broker.amqp_url).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
     }
     // Ctrl-C reaches the demo from the terminal; it stops in order, and this task waits for that.
     let status = demo.args(&options.arguments).status().context("garenne demo")?;

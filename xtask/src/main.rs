@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a development task talks to its user")]
 
+mod bench;
 mod broker;
 mod broker_command;
 mod broker_image;
@@ -29,6 +30,8 @@ enum Task {
     Test(test::Options),
     /// Runs `garenne demo` on a broker that is started for it
     Demo(demo::Options),
+    /// Measures Garenne beside hand-written lapin loops and prints the table
+    Bench(bench::Args),
     /// Starts a broker, prints its URLs and keeps it until Ctrl-C
     Broker,
     /// Builds the RabbitMQ image from Debian's packages, where no registry can be reached
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Bench(args) => bench::run(&args),
         Task::Broker => broker_command::run(),
         Task::BrokerImage => broker_image::build(&environment::image()).map(|()| ExitCode::SUCCESS),
         Task::Tidy => tidy::run(),

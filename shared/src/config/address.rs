@@ -144,10 +144,15 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Cuts everything up to the last `@`, so that not even a malformed URL shows a password.
+/// Shows a text that is no address, without what may be a password: that stands before the last `@`, or, in a URL that someone
+/// cut short, behind the first colon of its authority.
 fn without_credentials(text: &str) -> String {
-    match text.rsplit_once('@') {
-        Some((_, rest)) => format!("***@{rest}"),
+    if let Some((_, rest)) = text.rsplit_once('@') {
+        return format!("***@{rest}");
+    }
+    let authority = text.find("://").map_or(0, |at| at + 3);
+    match text[authority..].find(':') {
+        Some(colon) => format!("{}:***", &text[..authority + colon]),
         None => text.to_owned(),
     }
 }

@@ -176,10 +176,10 @@ impl Supervisor {
         match timeout(limit, connection.close(200, "closed by the application".into())).await {
             Ok(Ok(())) => tracing::debug!(role = %self.link.0.role, "connection closed"),
             Ok(Err(error)) => {
-                tracing::debug!(role = %self.link.0.role, %error, "connection was gone at close")
+                tracing::debug!(role = %self.link.0.role, %error, "connection was gone at close");
             }
             Err(_) => {
-                tracing::warn!(role = %self.link.0.role, ?limit, "broker does not answer to close, cutting")
+                tracing::warn!(role = %self.link.0.role, ?limit, "broker does not answer to close, cutting");
             }
         }
     }

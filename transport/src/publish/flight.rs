@@ -61,7 +61,7 @@ pub(super) async fn fly(channel: &Channel, verdicts: &Verdicts, flight: Flight) 
     match confirm.await {
         Ok(confirmation) => {
             let nacked = matches!(confirmation, Confirmation::Nack(_));
-            let carried = confirmation.take_message().and_then(identify);
+            let carried = confirmation.take_message().and_then(|message| identify(&message));
             let settled = Settled { number, nacked, mandatory };
             Landed::Confirmed { settled, identity, carried }
         }
@@ -74,7 +74,7 @@ pub(super) fn lock(verdicts: &Verdicts) -> std::sync::MutexGuard<'_, Tracker<Ide
 }
 
 /// Recognizes a returned message.
-fn identify(message: BasicReturnMessage) -> Option<Identity> {
+fn identify(message: &BasicReturnMessage) -> Option<Identity> {
     let delivery = &message.delivery;
     Some(Identity {
         message_id: delivery

@@ -54,9 +54,8 @@ impl Lane {
             }
             match self.open().await {
                 Opened::Channel(open) => {
-                    let channel = open.channel.clone();
-                    Generation::new(&mut self, open).run(&channel).await;
-                    self.leave(&channel).await;
+                    Generation::new(&mut self, &open).run(&open.channel).await;
+                    self.leave(&open.channel).await;
                 }
                 Opened::Failed(error) => {
                     for command in self.backlog.drain(..) {

@@ -64,7 +64,7 @@ type Flights<F> = FuturesUnordered<Either<F, Ready<Landed>>>;
 // === impl Generation ===
 
 impl<'a> Generation<'a> {
-    pub(super) fn new(lane: &'a mut Lane, open: OpenChannel) -> Self {
+    pub(super) fn new(lane: &'a mut Lane, open: &OpenChannel) -> Self {
         Self {
             lane,
             epoch: open.epoch,

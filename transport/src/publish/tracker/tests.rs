@@ -13,9 +13,17 @@ struct Flight {
     written: bool,
     queued: bool,
     collected: bool,
-    /// The confirm has completed; the return that it popped, if any.
-    completed: Option<Option<usize>>,
+    confirm: Confirm,
     observed: bool,
+}
+
+/// The confirm of a publish in the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Confirm {
+    #[default]
+    Open,
+    /// Completed, with the return that it popped, if any.
+    Completed(Option<usize>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +90,7 @@ impl Model {
     /// The broker sends one ack, single or multiple, after the returns that must precede it.
     fn confirm(&mut self) {
         let open: Vec<_> =
-            (0..self.flights.len()).filter(|&at| self.flights[at].completed.is_none()).collect();
+            (0..self.flights.len()).filter(|&at| self.flights[at].confirm == Confirm::Open).collect();
         if open.is_empty() {
             return;
         }
@@ -100,7 +108,7 @@ impl Model {
         self.random.shuffle(&mut acked);
         for at in acked {
             let popped = self.fifo.pop_front();
-            self.flights[at].completed = Some(popped);
+            self.flights[at].confirm = Confirm::Completed(popped);
             self.naive[at] = Some(if popped.is_some() { Verdict::Returned } else { Verdict::Routed });
             if self.flights[at].collected {
                 self.wake(at);
@@ -138,7 +146,7 @@ impl Model {
         if !std::mem::replace(&mut flight.collected, true) {
             self.tracker.collected(at as u64);
         }
-        if let (Some(carried), false) = (flight.completed, flight.observed) {
+        if let (Confirm::Completed(carried), false) = (flight.confirm, flight.observed) {
             flight.observed = true;
             self.tracker.completed(at as u64, carried, at, at);
         }
