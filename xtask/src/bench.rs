@@ -71,7 +71,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn contenders() -> Vec<Contender> {
-    let contender = |name, binary, command, is_garenne| Contender { name, binary, command, is_garenne, runs: Vec::new() };
+    let contender =
+        |name, binary, command, is_garenne| Contender { name, binary, command, is_garenne, runs: Vec::new() };
     vec![
         contender("Garenne, publish", "garenne", &["bench", "publish"], true),
         contender("raw lapin, publish pipelined", "garenne-benches", &["publish"], false),
@@ -99,16 +100,24 @@ impl Contender {
         if self.is_garenne {
             command.args(["--concurrency", &args.concurrency.to_string()]);
         }
-        let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {}", self.binary))?;
+        let output = command
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot run {}", self.binary))?;
         ensure!(output.status.success(), "{} failed: {}", self.name, output.status);
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{} printed no measurement", self.name))
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{} printed no measurement", self.name))
     }
 
     fn median(&self, figure: impl Fn(&Run) -> f64) -> f64 {
         let mut figures: Vec<f64> = self.runs.iter().map(figure).collect();
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
-        if figures.len() % 2 == 1 { figures[middle] } else { f64::midpoint(figures[middle - 1], figures[middle]) }
+        if figures.len() % 2 == 1 {
+            figures[middle]
+        } else {
+            f64::midpoint(figures[middle - 1], figures[middle])
+        }
     }
 }
 

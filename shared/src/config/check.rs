@@ -22,7 +22,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(frame_max >= FRAME_MAX_LEAST, "connection.frame_max", "at least 8192 bytes", frame_max)?;
     require(publish.window > 0, "publish.window", "at least 1", publish.window)?;
     require(publish.window_bytes > 0, "publish.window_bytes", "at least 1", publish.window_bytes)?;
-    require(publish.max_message_bytes > 0, "publish.max_message_bytes", "at least 1", publish.max_message_bytes)
+    require(
+        publish.max_message_bytes > 0,
+        "publish.max_message_bytes",
+        "at least 1",
+        publish.max_message_bytes,
+    )
 }
 
 fn positive(setting: &str, time: Duration) -> Result<(), ConfigError> {

@@ -38,7 +38,15 @@ fn what_a_url_leaves_out_has_a_default() {
 
 #[test]
 fn what_is_not_an_amqp_url_is_refused() {
-    for text in ["", "broker", "http://broker", "amqp://", "amqp://broker/a/b", "amqp://broker?heartbeat=5", "amqp://b:x"] {
+    for text in [
+        "",
+        "broker",
+        "http://broker",
+        "amqp://",
+        "amqp://broker/a/b",
+        "amqp://broker?heartbeat=5",
+        "amqp://b:x",
+    ] {
         assert!(matches!(text.parse::<Address>(), Err(ConfigError::Url { .. })), "{text}");
     }
 }
@@ -88,7 +96,12 @@ fn values_that_cannot_work_are_refused_by_name() {
 
 #[test]
 fn variables_set_their_settings() {
-    let config = vars(&[("AMQP_URL", "amqp://a"), ("GARENNE_SERVICE", "s"), ("GARENNE_HEARTBEAT", "5s"), ("PATH", "/")]);
+    let config = vars(&[
+        ("AMQP_URL", "amqp://a"),
+        ("GARENNE_SERVICE", "s"),
+        ("GARENNE_HEARTBEAT", "5s"),
+        ("PATH", "/"),
+    ]);
     let config = config.unwrap();
     assert_eq!((config.service.as_str(), config.connection.heartbeat), ("s", Duration::from_secs(5)));
     assert_eq!(config.endpoints[0].host, "a");
@@ -96,7 +109,12 @@ fn variables_set_their_settings() {
 
 #[test]
 fn unknown_and_unfit_variables_are_refused() {
-    for pairs in [[("GARENNE_WINDWO", "1")], [("GARENNE_WINDOW", "many")], [("GARENNE_HEARTBEAT", "5")], [("GARENNE_WINDOW", "0")]] {
+    for pairs in [
+        [("GARENNE_WINDWO", "1")],
+        [("GARENNE_WINDOW", "many")],
+        [("GARENNE_HEARTBEAT", "5")],
+        [("GARENNE_WINDOW", "0")],
+    ] {
         assert!(vars(&pairs).is_err(), "{pairs:?}");
     }
 }

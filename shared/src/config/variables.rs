@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use serde::de::{
-    DeserializeOwned,
-    IntoDeserializer,
+    DeserializeOwned, IntoDeserializer,
     value::{Error, StrDeserializer},
 };
 
