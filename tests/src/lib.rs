@@ -37,7 +37,7 @@ pub use garenne_cli::{Direction, Mode, Proxy};
 
 pub use crate::broker::Broker;
 pub use crate::eventually::eventually;
-pub use crate::management::Management;
+pub use crate::management::{Management, encode};
 pub use crate::own_broker::OwnBroker;
 pub use crate::program::{check_output, program};
 pub use crate::vhost::Vhost;

@@ -97,7 +97,7 @@ impl fmt::Debug for Management {
 
 /// Encodes one segment of a path, such as the name of a vhost.
 #[must_use]
-pub(crate) fn encode(segment: &str) -> String {
+pub fn encode(segment: &str) -> String {
     utf8_percent_encode(segment, NON_ALPHANUMERIC).to_string()
 }
 
