@@ -13,7 +13,11 @@ mod run;
 mod signals;
 mod template;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use garenne_transport::DEFAULT_LOG_FILTER;
@@ -62,7 +66,11 @@ fn log_to(console: &Console) {
     let guard = garenne_transport::LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
     let filter = filter.add_directive(guard);
     let writer = console.writer();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone()).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(move || writer.clone())
+        .init();
 }
 
 /// Writes a line to a stream whose reader may be gone, which is no reason to fail.

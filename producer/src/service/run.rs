@@ -11,9 +11,10 @@ use std::{
 use futures_util::{Stream, StreamExt, future::ready, stream};
 use garenne_producer::{Publish, Publisher};
 use garenne_shared::{
-    Config, ConfigError, Retry,
+    Config, ConfigError, ExchangeName, Retry,
     config::{PublishConfig, TlsConfig},
 };
+use garenne_topology::Topology;
 use garenne_transport::{Client, ErrorKind};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
@@ -67,6 +68,9 @@ pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failu
         })?,
         () = signals.next() => return Err(Failure::Failed("stopped before a broker was reached; nothing was read".to_owned())),
     };
+    if !args.exchange.as_str().is_empty() {
+        find_exchange(&client, &args.exchange).await?;
+    }
     // Only now: a run that does not begin must not take the rejects of the one before.
     if let Some(Err(error)) = rejects.as_mut().map(Rejects::clear) {
         return Err(Failure::Failed(format!("cannot empty the file of rejects: {error}")));
@@ -104,6 +108,17 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
     tls.cert_file.clone_from(&args.cert_file);
     tls.key_file.clone_from(&args.key_file);
     Ok(Config::from_url(args.url.expose())?.service(&args.app_id).publish(publish).tls(tls))
+}
+
+/// Looks for the exchange, so that a wrong name is one error and not one a line. Whatever else keeps the broker from
+/// answering shows with the first line.
+async fn find_exchange(client: &Client, exchange: &ExchangeName) -> Result<(), Failure> {
+    match client.verify(&Topology::new().external_exchange(exchange)).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::Failed(format!(
+            "exchange `{exchange}` does not exist; declare it or correct `--exchange`"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// How a run ended.
