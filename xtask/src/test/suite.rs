@@ -3,18 +3,24 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::credentials;
 use super::plan::{LIMIT, SUITE_TARGET, cargo, command};
 use crate::broker::{self, Source, image};
 use crate::{environment, process};
 
+/// Enough to be cut several times.
+const DEMO_ORDERS: &str = "2000";
+
 /// Runs the integration suites: in containers that they start themselves, unless there is `AMQP_URL` or no Docker.
 ///
 /// Without Docker, tests with a broker of their own cannot run: their names are left in `left_out`.
 pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
     credentials::forget()?;
+    // Beforehand: a test that runs a program should not wait for the compiler.
+    build_programs()?;
     let mut test = command(&["test", "--workspace", "--no-fail-fast", "--test", SUITE_TARGET]);
     test.env("GARENNE_TEST_LOG", credentials::log_file()).env("RABBITMQ_IMAGE", environment::image());
     let container = image::ensure(&environment::image());
@@ -35,13 +41,28 @@ pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
     process::run(&mut test, LIMIT)
 }
 
-/// Runs the main job, small, as a user would.
+/// Runs the main job, small, as a user would, and reads its table: a zero exit code alone could come from a program that did nothing.
 pub(super) fn demo() -> Result<()> {
-    // The features of the whole workspace: what the tests built is used again.
-    cargo(&["build", "--workspace", "--bins"])?;
+    build_programs()?;
     let broker = broker::resolve()?;
     let mut demo = Command::new(environment::target().join("debug/garenne"));
-    process::run(demo.args(["demo", "--orders", "2000", "--json", "--url", &broker.amqp_url]), LIMIT)
+    let arguments = ["demo", "--orders", DEMO_ORDERS, "--json", "--url", &broker.amqp_url];
+    demo.args(arguments).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
+    let printed = process::output(&mut demo, LIMIT)?;
+    eprintln!("{}", printed.trim());
+    check_table(&printed)
+}
+
+fn check_table(printed: &str) -> Result<()> {
+    let table: Value = serde_json::from_str(printed).context("the demo's table is no JSON")?;
+    ensure!(table["published"].to_string() == DEMO_ORDERS, "the demo did not publish {DEMO_ORDERS} orders");
+    ensure!(table["lost"] == 0, "the demo lost messages");
+    Ok(())
+}
+
+/// Builds the programs with the features of the whole workspace: what the tests were built from is used again.
+fn build_programs() -> Result<()> {
+    cargo(&["build", "--workspace", "--bins"])
 }
 
 /// Finds the tests that start a broker of their own, to stop or alarm it.
@@ -73,6 +94,14 @@ fn own_broker_tests(source: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_demo_that_lost_messages_or_did_nothing_does_not_pass() {
+        assert!(check_table(r#"{"published":2000,"lost":0}"#).is_ok());
+        assert!(check_table(r#"{"published":2000,"lost":1}"#).is_err());
+        assert!(check_table(r#"{"published":0,"lost":0}"#).is_err());
+        assert!(check_table("").is_err());
+    }
 
     #[test]
     fn tests_with_a_broker_of_their_own_are_found_by_name() {
