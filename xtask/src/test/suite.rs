@@ -12,7 +12,7 @@ use crate::broker::{self, Source, image};
 use crate::{environment, process};
 
 /// Enough to be cut several times.
-const DEMO_ORDERS: &str = "2000";
+const DEMO_ORDERS: u64 = 2000;
 
 /// Runs the integration suites: in containers that they start themselves, unless there is `AMQP_URL` or no Docker.
 ///
@@ -46,8 +46,8 @@ pub(super) fn demo() -> Result<()> {
     build_programs()?;
     let broker = broker::resolve()?;
     let mut demo = Command::new(environment::target().join("debug/garenne"));
-    let arguments = ["demo", "--orders", DEMO_ORDERS, "--json", "--url", &broker.amqp_url];
-    demo.args(arguments).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
+    demo.args(["demo", "--json", "--orders", &DEMO_ORDERS.to_string(), "--url", &broker.amqp_url]);
+    demo.env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
     let printed = process::output(&mut demo, LIMIT)?;
     eprintln!("{}", printed.trim());
     check_table(&printed)
@@ -55,7 +55,7 @@ pub(super) fn demo() -> Result<()> {
 
 fn check_table(printed: &str) -> Result<()> {
     let table: Value = serde_json::from_str(printed).context("the demo's table is no JSON")?;
-    ensure!(table["published"].to_string() == DEMO_ORDERS, "the demo did not publish {DEMO_ORDERS} orders");
+    ensure!(table["published"] == DEMO_ORDERS, "the demo did not publish {DEMO_ORDERS} orders");
     ensure!(table["lost"] == 0, "the demo lost messages");
     Ok(())
 }
