@@ -30,6 +30,9 @@ pub(crate) struct Station {
 /// The header in which quorum queues count failed deliveries
 /// (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
 const DELIVERY_COUNT: &str = "x-delivery-count";
+/// The header in which RabbitMQ 4.3 counts how often a quorum queue handed a message out. A message that was only handed back
+/// carries this one alone.
+const ACQUIRED_COUNT: &str = "x-acquired-count";
 
 // === impl Context ===
 
@@ -49,7 +52,8 @@ impl Context {
 
     /// Returns how many deliveries of the message failed, if the queue counts.
     pub(crate) fn counted_failures(&self) -> Option<u32> {
-        let count = self.metadata().headers.int(DELIVERY_COUNT)?;
+        let headers = &self.metadata().headers;
+        let count = headers.int(DELIVERY_COUNT).or_else(|| headers.int(ACQUIRED_COUNT).and(Some(0)))?;
         Some(u32::try_from(count).unwrap_or(0))
     }
 
