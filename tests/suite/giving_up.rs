@@ -37,14 +37,18 @@ fn header(message: &Value, name: &str) -> String {
 #[tokio::test]
 async fn a_final_failure_is_copied_with_its_error_and_acknowledged() {
     let workshop = Workshop::new(5).await;
-    let decline =
-        |_: Job, _: Context| async { Err(Failure::dead_letter(std::io::Error::other("the card is declined"))) };
+    let decline = |_: Job, _: Context| async {
+        Err(Failure::dead_letter(std::io::Error::other("the card is declined")))
+    };
     let running = workshop.run(consumer().handle(decline));
     workshop.publisher().publish(&Job { number: 3 }).message_id("m-3").await.unwrap();
     let copy = workshop.dead_letter().await;
     running.stop().await.unwrap();
     workshop.holds("work", 0).await;
-    assert_eq!((&copy["payload"], &copy["properties"]["message_id"]), (&json!("{\"number\":3}"), &json!("m-3")));
+    assert_eq!(
+        (&copy["payload"], &copy["properties"]["message_id"]),
+        (&json!("{\"number\":3}"), &json!("m-3"))
+    );
     assert_eq!(copy["properties"]["type"], "job.v1");
     assert_eq!(header(&copy, "garenne-error-kind"), "handler");
     assert_eq!(header(&copy, "garenne-error-message"), "the card is declined");
@@ -158,9 +162,8 @@ async fn a_message_whose_dead_letter_queue_is_missing_is_kept() {
 
 #[tokio::test]
 async fn a_classic_queue_which_counts_nothing_gives_a_message_two_attempts() {
-    let topology = Topology::new()
-        .queue(Queue::classic("work"))
-        .queue(Queue::quorum("work.dlq").without_dead_letter());
+    let topology =
+        Topology::new().queue(Queue::classic("work")).queue(Queue::quorum("work.dlq").without_dead_letter());
     let workshop = Workshop::with(topology).await;
     let diary = Diary::default();
     let fail = {

@@ -66,10 +66,7 @@ async fn retry_after_waits_without_holding_up_the_others() {
     workshop.jobs(0..4).await;
     diary.reaches(5).await;
     running.stop().await.unwrap();
-    assert_eq!(
-        diary.entries(),
-        ["0 attempt 1", "1 attempt 1", "2 attempt 1", "3 attempt 1", "0 attempt 2"]
-    );
+    assert_eq!(diary.entries(), ["0 attempt 1", "1 attempt 1", "2 attempt 1", "3 attempt 1", "0 attempt 2"]);
 }
 
 #[tokio::test]
@@ -227,7 +224,8 @@ async fn middleware_of_the_service_goes_around_that_of_the_consumer() {
     let diary = Diary::default();
     let around = |name| Around { name, diary: diary.clone() };
     let consumer = quick("work").middleware(around("consumer")).handle(noting(&diary, |_, _| Ok(())));
-    let running = workshop.serve(Service::new(&workshop.client).middleware(around("service")).consume(consumer));
+    let running =
+        workshop.serve(Service::new(&workshop.client).middleware(around("service")).consume(consumer));
     workshop.jobs(1..2).await;
     diary.reaches(5).await;
     running.stop().await.unwrap();
