@@ -1,6 +1,6 @@
 //! What stands in `#[message(..)]`.
 
-use syn::{Attribute, Error, Ident, LitStr, Path, Result, spanned::Spanned as _};
+use syn::{Attribute, Error, Ident, LitStr, Path, Result, ext::IdentExt as _, spanned::Spanned as _};
 
 /// The longest name AMQP can carry, in bytes.
 const NAME_MAX: usize = 255;
@@ -66,7 +66,7 @@ pub(crate) fn header(field: &syn::Field) -> Result<Option<String>> {
             if !meta.path.is_ident("header") {
                 return Err(meta.error("unknown attribute; on a field only `header` is known"));
             }
-            header = Some(if meta.input.peek(syn::Token![=]) {
+            let name = if meta.input.peek(syn::Token![=]) {
                 let name: LitStr = meta.value()?.parse()?;
                 check_name(&name)?;
                 if name.value().is_empty() {
@@ -74,8 +74,11 @@ pub(crate) fn header(field: &syn::Field) -> Result<Option<String>> {
                 }
                 name.value()
             } else {
-                field.ident.as_ref().map(ToString::to_string).unwrap_or_default()
-            });
+                field.ident.as_ref().map(|name| name.unraw().to_string()).unwrap_or_default()
+            };
+            if header.replace(name).is_some() {
+                return Err(meta.error("this attribute is given twice"));
+            }
             Ok(())
         })?;
         if header.is_none() {
@@ -89,7 +92,11 @@ pub(crate) fn header(field: &syn::Field) -> Result<Option<String>> {
 }
 
 fn check_name(literal: &LitStr) -> Result<()> {
-    let name = literal.value();
+    check_text(literal, &literal.value())
+}
+
+/// Checks a name, or the text of a key, that stands in `literal`.
+pub(crate) fn check_text(literal: &LitStr, name: &str) -> Result<()> {
     if name.len() > NAME_MAX {
         let message = format!("a name is at most {NAME_MAX} bytes, but this one has {}", name.len());
         return Err(Error::new(literal.span(), message));

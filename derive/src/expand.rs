@@ -1,11 +1,13 @@
 //! Writes the impl.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Data, DeriveInput, Error, Fields, FieldsNamed, LitStr, Result};
+use quote::{quote, quote_spanned};
+use syn::{
+    Data, DeriveInput, Error, Fields, FieldsNamed, LitStr, Result, ext::IdentExt as _, spanned::Spanned as _,
+};
 
 use crate::{
-    attributes::{OnStruct, header},
+    attributes::{OnStruct, check_text, header},
     template::{self, Part},
 };
 
@@ -60,13 +62,8 @@ fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&Lit
                 Part::Text(text) | Part::Field(text) => text,
             })
             .collect();
-        if let Some(key) = key
-            && text.len() > 255
-        {
-            return Err(Error::new(
-                key.span(),
-                format!("a routing key is at most 255 bytes, but this one has {}", text.len()),
-            ));
+        if let Some(key) = key {
+            check_text(key, &text)?;
         }
         return Ok(quote! {
             const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
@@ -79,28 +76,34 @@ fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&Lit
         match part {
             Part::Text(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
             Part::Field(field) => {
-                arguments.push(placeholder(fields, key, &field)?);
+                let (name, field_type) = placeholder(fields, key, &field)?;
+                // The span is that of the field's type, so that a type without `Display` is pointed at.
+                arguments.push(quote_spanned! {field_type.span()=> &self.#name as &dyn ::core::fmt::Display});
                 format.push_str("{}");
             }
         }
     }
     Ok(quote! {
         <#krate::RoutingKey as ::core::convert::TryFrom<::std::string::String>>::try_from(
-            ::std::format!(#format, #(&self.#arguments),*),
+            ::std::format!(#format, #(#arguments),*),
         )
         .map_err(|error| #krate::MessageError::new(<Self as #krate::Message>::TYPE, error))
     })
 }
 
-/// Finds the field that a placeholder names.
-fn placeholder<'a>(fields: Option<&'a FieldsNamed>, key: &LitStr, name: &str) -> Result<&'a syn::Ident> {
+/// Finds the field that a placeholder names, and its type.
+fn placeholder<'a>(
+    fields: Option<&'a FieldsNamed>,
+    key: &LitStr,
+    name: &str,
+) -> Result<(&'a syn::Ident, &'a syn::Type)> {
     let named: Vec<_> = fields
         .into_iter()
         .flat_map(|fields| &fields.named)
-        .filter_map(|field| field.ident.as_ref())
+        .filter_map(|field| Some((field.ident.as_ref()?, &field.ty)))
         .collect();
-    named.iter().find(|field| **field == name).copied().ok_or_else(|| {
-        let known: Vec<_> = named.iter().map(|field| format!("`{field}`")).collect();
+    named.iter().find(|(field, _)| field.unraw() == name).copied().ok_or_else(|| {
+        let known: Vec<_> = named.iter().map(|(field, _)| format!("`{}`", field.unraw())).collect();
         let known = if known.is_empty() {
             "the struct has none".to_owned()
         } else {
@@ -114,7 +117,14 @@ fn headers(krate: &syn::Path, fields: Option<&FieldsNamed>) -> Result<TokenStrea
     let mut inserts = Vec::new();
     for field in fields.into_iter().flat_map(|fields| &fields.named) {
         if let (Some(header), Some(name)) = (header(field)?, &field.ident) {
-            inserts.push(quote! { headers.insert(#header, ::core::clone::Clone::clone(&self.#name)); });
+            // The span is that of the field's type, so that a type that is no header value is pointed at.
+            let value = quote_spanned! {field.ty.span()=>
+                ::core::convert::From::from(::core::clone::Clone::clone(&self.#name))
+            };
+            inserts.push(quote! {
+                let value: #krate::HeaderValue = #value;
+                headers.insert(#header, value);
+            });
         }
     }
     if inserts.is_empty() {

@@ -1,0 +1,11 @@
+use garenne::Message;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, Message)]
+#[message(type = "order.placed.v1")]
+#[message(type = "order.placed.v2")]
+struct OrderPlaced {
+    id: u64,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use garenne::Message;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, Message)]
+#[message(type = "order.placed.v1")]
+struct OrderPlaced<T> {
+    id: T,
+}
+
+fn main() {}
