@@ -10,18 +10,12 @@ mod lines;
 mod object;
 mod rejects;
 mod run;
-mod signals;
 mod template;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use garenne_transport::DEFAULT_LOG_FILTER;
-use tracing_subscriber::EnvFilter;
+use garenne_transport::service::log_to;
 
 use self::{args::Args, console::Console, run::Failure};
 
@@ -34,7 +28,8 @@ const NOT_CONFIRMED: u8 = 1;
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
     let console = Console::new();
-    log_to(&console);
+    let writer = console.writer();
+    log_to(move || writer.clone());
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&console, &format!("cannot start the runtime: {error}")),
@@ -58,22 +53,4 @@ pub(crate) fn main() -> ExitCode {
 fn fail(console: &Console, message: &str) -> ExitCode {
     console.say(&format!("error: {message}"));
     ExitCode::from(NOT_CONFIRMED)
-}
-
-/// Logs to standard error, around the progress bar. `RUST_LOG` overrides the filter.
-fn log_to(console: &Console) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
-    let guard = garenne_transport::LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
-    let filter = filter.add_directive(guard);
-    let writer = console.writer();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(move || writer.clone())
-        .init();
-}
-
-/// Writes a line to a stream whose reader may be gone, which is no reason to fail.
-fn write_line(mut to: impl Write, text: &str) {
-    let _gone = writeln!(to, "{text}");
 }

@@ -17,6 +17,8 @@ mod metric;
 mod publish;
 mod report;
 mod runtime;
+#[cfg(feature = "service")]
+pub mod service;
 mod tls;
 
 pub use self::{

@@ -1,9 +1,10 @@
 //! The account of a run: every line that was read is in flight or has its fate, and rejects are written down.
 
-use std::{cell::RefCell, collections::VecDeque, error::Error, io, rc::Rc};
+use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
 
 use bytes::Bytes;
 use garenne_producer::{PublishError, Receipt};
+use garenne_transport::service::chain;
 
 use super::{
     addressing::Malformed,
@@ -103,16 +104,4 @@ impl Inner {
             rejects.write(&Reject::new(*line, file.as_deref(), &reason, body.as_deref()));
         }
     }
-}
-
-/// Returns an error with its causes, outermost first.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use garenne_shared::{ExchangeName, MessageType, Secret};
+use garenne_shared::{ExchangeName, MessageType};
+use garenne_transport::service::BrokerArgs;
 
 use super::template::Template;
 
@@ -14,9 +15,8 @@ use super::template::Template;
 #[derive(Parser)]
 #[command(name = "producer", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The broker: `amqp://user:password@host:port/vhost`, `amqps` for TLS; several of one cluster separated by commas.
-    #[arg(long, env = "AMQP_URL", hide_env_values = true, default_value = "amqp://localhost", value_parser = secret)]
-    pub(crate) url: Secret,
+    #[command(flatten)]
+    pub(crate) broker: BrokerArgs,
 
     /// The exchange to publish to. Empty is the default exchange, whose key is a queue's name.
     #[arg(long)]
@@ -66,18 +66,6 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// A PEM file of authorities to trust instead of the system's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-
-    /// A PEM file with the client's certificate chain.
-    #[arg(long, value_name = "FILE", requires = "key_file")]
-    pub(crate) cert_file: Option<PathBuf>,
-
-    /// A PEM file with the client's private key.
-    #[arg(long, value_name = "FILE", requires = "cert_file")]
-    pub(crate) key_file: Option<PathBuf>,
-
     /// The files to read; `-` or none is standard input.
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -97,11 +85,6 @@ Summary: read = confirmed + unroutable + nacked + unknown + malformed + unsent.
 Signals: the first SIGINT or SIGTERM stops reading and waits for what is in flight, the second stops at once.
 
 Exit codes: 0 every line is confirmed and the input was read to its end; 1 not so, or no broker was reached; 2 wrong usage.";
-
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a value parser")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
-}
 
 fn header(text: &str) -> Result<(String, Template), String> {
     let (name, template) = text.split_once('=').ok_or("write NAME=TEMPLATE")?;

@@ -5,12 +5,10 @@ use std::{
     time::Duration,
 };
 
+use garenne_transport::service::write_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{
-    ledger::{Counts, Summary},
-    write_line,
-};
+use super::ledger::{Counts, Summary};
 
 /// What the user sees. The progress bar shows only on a terminal.
 #[derive(Debug, Clone)]

@@ -10,17 +10,17 @@ use std::{
 
 use futures_util::{Stream, StreamExt, future::ready, stream};
 use garenne_producer::{Publish, Publisher};
-use garenne_shared::{
-    Config, ConfigError, ExchangeName, Retry,
-    config::{PublishConfig, TlsConfig},
-};
+use garenne_shared::{Config, ConfigError, ExchangeName, Retry, config::PublishConfig};
 use garenne_topology::Topology;
-use garenne_transport::{Client, ErrorKind};
+use garenne_transport::{
+    Client, ErrorKind,
+    service::{Signals, chain},
+};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    account::{Account, Origin, chain},
+    account::{Account, Origin},
     addressing::{Addressing, Malformed},
     args::Args,
     console::Console,
@@ -28,7 +28,6 @@ use super::{
     ledger::Summary,
     lines::{Line, Text},
     rejects::Rejects,
-    signals::Signals,
 };
 
 /// A line, and its file if there is more than one input.
@@ -103,11 +102,7 @@ pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failu
 fn config(args: &Args) -> Result<Config, ConfigError> {
     let mut publish = PublishConfig::default();
     publish.window = usize::try_from(args.window).unwrap_or(usize::MAX);
-    let mut tls = TlsConfig::default();
-    tls.ca_file.clone_from(&args.ca_file);
-    tls.cert_file.clone_from(&args.cert_file);
-    tls.key_file.clone_from(&args.key_file);
-    Ok(Config::from_url(args.url.expose())?.service(&args.app_id).publish(publish).tls(tls))
+    Ok(args.broker.config(&args.app_id)?.publish(publish))
 }
 
 /// Looks for the exchange, so that a wrong name is one error and not one a line. Whatever else keeps the broker from

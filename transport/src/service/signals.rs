@@ -4,7 +4,7 @@ use std::io;
 
 /// Waits for signals that ask the process to stop.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -15,8 +15,12 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Listens from now on; the default action, to die, no longer happens.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system refuses the handlers.
     #[cfg(unix)]
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
@@ -27,7 +31,7 @@ impl Signals {
     ///
     /// Cancel safe.
     #[cfg(unix)]
-    pub(crate) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -35,9 +39,13 @@ impl Signals {
     }
 
     /// Listens from now on.
+    ///
+    /// # Errors
+    ///
+    /// Never on this platform.
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "the signature of the other platforms")]
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         Ok(Self {})
     }
 
@@ -47,7 +55,7 @@ impl Signals {
     ///
     /// Cancel safe.
     #[cfg(not(unix))]
-    pub(crate) async fn next(&mut self) {
+    pub async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }

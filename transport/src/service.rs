@@ -1,0 +1,51 @@
+//! What the ready-made programs share: arguments for the broker, signals, the log. Libraries leave it out.
+
+mod broker_args;
+mod signals;
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal, Write},
+};
+
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+pub use self::{broker_args::BrokerArgs, signals::Signals};
+
+/// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` overrides [`DEFAULT_LOG_FILTER`](crate::DEFAULT_LOG_FILTER), but never
+/// [`LOG_FILTER_GUARD`](crate::LOG_FILTER_GUARD).
+///
+/// # Panics
+///
+/// Panics if the process has a log already.
+pub fn log_to<W>(writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(crate::DEFAULT_LOG_FILTER));
+    let guard = crate::LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.add_directive(guard))
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(writer)
+        .init();
+}
+
+/// Writes a line to a stream whose reader may be gone, which is no reason to fail.
+pub fn write_line(mut to: impl Write, text: &str) {
+    let _gone = writeln!(to, "{text}");
+}
+
+/// Returns an error with its causes, outermost first.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

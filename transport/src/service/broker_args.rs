@@ -1,0 +1,45 @@
+//! How a program is told its broker.
+
+use std::path::PathBuf;
+
+use garenne_shared::{Config, ConfigError, Secret, config::TlsConfig};
+
+/// How a program is told its broker; for `#[command(flatten)]`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BrokerArgs {
+    /// The broker: `amqp://user:password@host:port/vhost`, `amqps` for TLS; several of one cluster separated by commas.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, default_value = "amqp://localhost", value_parser = secret)]
+    url: Secret,
+
+    /// A PEM file of authorities to trust instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// A PEM file with the client's certificate chain.
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+
+    /// A PEM file with the client's private key.
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
+}
+
+impl BrokerArgs {
+    /// Makes the configuration of a service with this name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the URL is wrong; the error never shows its password.
+    pub fn config(&self, service: &str) -> Result<Config, ConfigError> {
+        let mut tls = TlsConfig::default();
+        tls.ca_file.clone_from(&self.ca_file);
+        tls.cert_file.clone_from(&self.cert_file);
+        tls.key_file.clone_from(&self.key_file);
+        Ok(Config::from_url(self.url.expose())?.service(service).tls(tls))
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a value parser")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
