@@ -1,5 +1,6 @@
 //! The integration suites, in one binary against one broker.
 
+mod connecting;
 mod consume_resume;
 mod consume_settle;
 mod consume_share;
@@ -10,6 +11,7 @@ mod fixture;
 mod giving_up;
 mod handling;
 mod orders;
+mod outages;
 mod producer_library;
 mod producer_service;
 mod producer_stream;
