@@ -18,7 +18,8 @@ async fn refused(config: Config) -> garenne_transport::Error {
 /// Counts lapin's threads in this process.
 fn io_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux shows threads");
-    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    let name =
+        |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
     tasks.flatten().map(name).filter(|name| name.trim() == "lapin-io-loop").count()
 }
 
@@ -135,9 +136,11 @@ async fn a_port_that_accepts_and_closes_during_an_outage_does_not_stall_the_retu
     proxy.set_mode(Mode::AcceptThenClose);
     proxy.cut();
     let before = proxy.accepted();
-    eventually(30 * SECONDS, "a few attempts meet the closing port", async || match proxy.accepted() - before {
-        4.. => Ok(()),
-        few => Err(few),
+    eventually(30 * SECONDS, "a few attempts meet the closing port", async || {
+        match proxy.accepted() - before {
+            4.. => Ok(()),
+            few => Err(few),
+        }
     })
     .await;
     proxy.set_mode(Mode::Forward);

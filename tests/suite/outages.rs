@@ -65,13 +65,15 @@ async fn a_broker_that_restarts_under_load_loses_nothing_that_was_confirmed() {
         Client::connect(config).await.expect("the broker is up"),
     );
     producer.apply(&Topology::new().queue(Queue::quorum("work").dead_letter())).await.expect("it is applied");
-    let (ledger, stop, shutdown) = (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    let (ledger, stop, shutdown) =
+        (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let mut tasks = JoinSet::new();
     for lane in 0..4 {
         let publisher = Publisher::new(&producer);
         tasks.spawn(publish_until(Arc::clone(&stop), publisher, Arc::clone(&ledger), lane));
     }
-    let running = Service::new(&service).consume(consumer(&ledger)).run_until(shutdown.clone().cancelled_owned());
+    let running =
+        Service::new(&service).consume(consumer(&ledger)).run_until(shutdown.clone().cancelled_owned());
     let mut services = JoinSet::new();
     services.spawn(running);
 
