@@ -45,17 +45,25 @@ pub use garenne_topology as topology;
 pub use garenne_transport as transport;
 
 pub use garenne_consumer::{
-    Consumer, Context, Failure, Handler, Middleware, Next, OrFailure, Service, UnknownTypes, shutdown_signal,
+    Consumer, Context, Decision, Failure, FailureKind, Handler, Middleware, Next, OrFailure, Service,
+    UnknownTypes, shutdown_signal,
 };
 pub use garenne_derive::Message;
-pub use garenne_producer::{Publish, Publisher, Receipt};
+pub use garenne_producer::{Enqueued, Publish, Publisher, Receipt};
 pub use garenne_shared::{
-    Codec, Codecs, Config, ConfigError, DeliveryMode, ExchangeName, HeaderValue, Headers, Incoming, Message,
-    MessageError, MessageType, Metadata, NameError, Outgoing, QueueName, Retry, RoutingKey,
+    Bytes, Codec, CodecError, CodecErrorKind, Codecs, Config, ConfigError, DeliveryMode, ExchangeName,
+    Growth, HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError,
+    Outgoing, QueueName, Retry, RoutingKey, Secret, codec, config, header,
 };
-pub use garenne_topology::{Exchange, Queue, Topology};
+pub use garenne_topology::{
+    Binding, ClassicOverflow, ClassicQueue, DeadLetterStrategy, Declaration, Destination, Exchange,
+    ExchangeDeclaration, ExchangeKind, HashBy, HeadersMatch, MatchValue, Overflow, Problem, ProblemKind,
+    Queue, QueueDeclaration, QueueDefinition, QueueKind, QuorumQueue, StreamQueue, Topology, TopologyError,
+    Warning, WarningKind,
+};
 pub use garenne_transport::{
-    Client, Error, ErrorKind, Event, Events, Health, PublishError, PublishErrorKind,
+    Applied, Capabilities, Client, ConfirmChannel, ConnectionHealth, ConnectionState, Declared, DeclaredAs,
+    Error, ErrorKind, Event, Events, Health, PublishError, PublishErrorKind, QueueInfo, Role, Verified,
 };
 
 /// The names that a service usually needs.

@@ -3,6 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+/// The traits that a [`Codec`] is written against: serde's, as objects.
+pub use erased_serde;
 use serde::{Serialize, de::DeserializeOwned};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

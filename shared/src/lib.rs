@@ -12,6 +12,9 @@ mod name;
 mod retry;
 mod secret;
 
+/// The body of a message: bytes that are cheap to clone.
+pub use bytes::Bytes;
+
 pub use self::{
     codec::{Codec, CodecError, CodecErrorKind, Codecs},
     config::{Config, ConfigError},

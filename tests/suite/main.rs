@@ -7,6 +7,7 @@ mod consume_share;
 mod consuming;
 mod credentials;
 mod dead_letters;
+mod examples;
 mod fixture;
 mod giving_up;
 mod handling;

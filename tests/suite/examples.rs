@@ -1,0 +1,59 @@
+//! Every example of `examples/`, each in a vhost of its own. They assert by themselves.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "the examples are programs of their own: their `main` stays unused here, and they print and read the environment"
+)]
+
+#[path = "../../examples/competing_consumers.rs"]
+mod competing_consumers;
+#[path = "../../examples/content_filter.rs"]
+mod content_filter;
+#[path = "../../examples/custom_codec.rs"]
+mod custom_codec;
+#[path = "../../examples/dead_letter.rs"]
+mod dead_letter;
+#[path = "../../examples/message_pack.rs"]
+mod message_pack;
+#[path = "../../examples/middleware.rs"]
+mod middleware;
+#[path = "../../examples/publish.rs"]
+mod publish;
+#[path = "../../examples/publish_subscribe.rs"]
+mod publish_subscribe;
+
+use garenne_tests::{SECONDS, Vhost};
+use garenne_transport::Client;
+use tokio::time::timeout;
+
+async fn check(example: impl AsyncFnOnce(&Client) -> anyhow::Result<()>) {
+    let vhost = Vhost::new().await;
+    let client = vhost.connect().await;
+    timeout(60 * SECONDS, example(&client)).await.expect("in time").expect("it succeeds");
+    client.close().await;
+}
+
+macro_rules! examples {
+    ($($test:ident: $example:ident;)*) => {$(
+        #[tokio::test]
+        async fn $test() {
+            check($example::run).await;
+        }
+    )*};
+}
+
+examples! {
+    the_example_competing_consumers_works: competing_consumers;
+    the_example_content_filter_works: content_filter;
+    the_example_custom_codec_works: custom_codec;
+    the_example_dead_letter_works: dead_letter;
+    the_example_message_pack_works: message_pack;
+    the_example_middleware_works: middleware;
+    the_example_publish_works: publish;
+    the_example_publish_subscribe_works: publish_subscribe;
+}
