@@ -20,6 +20,8 @@ pub(crate) use self::{
 /// The AMQP value of `delivery_mode` for messages that are written to disk.
 const PERSISTENT: u8 = 2;
 const TRANSIENT: u8 = 1;
+/// The largest expiration in milliseconds that RabbitMQ takes (`MAX_EXPIRY_TIMER`).
+const EXPIRATION_MAX: u32 = u32::MAX;
 
 /// Why something cannot be put into an AMQP frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,11 @@ pub(crate) enum ConvertError {
     TooLong { what: &'static str, start: String, found: usize },
     #[error("{what} is at or after 1970, but it lies before; correct it")]
     BeforeEpoch { what: &'static str },
+    /// RabbitMQ closes the channel (406) beyond it.
+    #[error(
+        "an expiration is at most {EXPIRATION_MAX} ms (49 days), but it is {found} ms; shorten it or leave it out"
+    )]
+    TooLate { found: u128 },
     #[error("headers are nested at most {limit} deep; flatten them")]
     TooDeep { limit: usize },
     #[error("a header value of this kind cannot be sent: {found}")]
@@ -74,8 +81,9 @@ pub(crate) fn properties(metadata: &Metadata) -> Result<BasicProperties, Convert
     }
     if let Some(expiration) = metadata.expiration {
         // Milliseconds as text (https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers).
-        properties =
-            properties.with_expiration(bounded(&expiration.as_millis().to_string(), "an expiration")?);
+        let found = expiration.as_millis();
+        let expiration = u32::try_from(found).map_err(|_| ConvertError::TooLate { found })?;
+        properties = properties.with_expiration(bounded(&expiration.to_string(), "an expiration")?);
     }
     if let Some(priority) = metadata.priority {
         properties = properties.with_priority(priority);

@@ -53,6 +53,7 @@ pub(crate) fn published(outcome: &Told) {
         Err(failure) => match failure.kind {
             PublishErrorKind::Unroutable => "unroutable",
             PublishErrorKind::Nacked => "nacked",
+            PublishErrorKind::Refused => "refused",
             PublishErrorKind::Unknown => "unknown",
             PublishErrorKind::Blocked => "blocked",
             PublishErrorKind::TooLarge => "too_large",

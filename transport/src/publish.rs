@@ -13,6 +13,7 @@ mod flight;
 mod lane;
 mod pending;
 mod tracker;
+mod waiters;
 
 pub(crate) use self::command::Told;
 pub use self::{

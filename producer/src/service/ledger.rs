@@ -47,7 +47,7 @@ impl Fate {
     pub(crate) const fn of(error: PublishErrorKind) -> Self {
         match error {
             PublishErrorKind::Unroutable => Self::Unroutable,
-            PublishErrorKind::Nacked => Self::Nacked,
+            PublishErrorKind::Nacked | PublishErrorKind::Refused => Self::Nacked,
             PublishErrorKind::TooLarge | PublishErrorKind::Encode => Self::Malformed,
             PublishErrorKind::Blocked | PublishErrorKind::Closed => Self::Unsent,
             // `Unknown`, and whatever a later version adds: nothing is promised.

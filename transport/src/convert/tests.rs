@@ -31,7 +31,7 @@ fn metadatas() -> impl Strategy<Value = Metadata> {
     let texts = vec(option::of(".{0,60}"), 7);
     let headers = vec(("[a-z-]{1,12}", header_values()), 0..6);
     let numbers =
-        (option::of(0_u64..1 << 40), option::of(0_u64..1 << 40), option::of(any::<u8>()), any::<bool>());
+        (option::of(0_u64..1 << 40), option::of(any::<u32>()), option::of(any::<u8>()), any::<bool>());
     (texts, headers, numbers, option::of("[a-z.]{1,60}")).prop_map(|(texts, headers, numbers, kind)| {
         let mut texts = texts.into_iter();
         let mut text = || texts.next().flatten();
@@ -45,7 +45,7 @@ fn metadatas() -> impl Strategy<Value = Metadata> {
         metadata.user_id = text();
         metadata.message_type = kind.map(|kind| MessageType::try_from(kind).expect("a valid type"));
         metadata.timestamp = numbers.0.and_then(moment);
-        metadata.expiration = numbers.1.map(Duration::from_millis);
+        metadata.expiration = numbers.1.map(|millis| Duration::from_millis(millis.into()));
         metadata.priority = numbers.2;
         metadata.delivery_mode = if numbers.3 { DeliveryMode::Persistent } else { DeliveryMode::Transient };
         metadata.headers = headers.into_iter().collect();
@@ -82,6 +82,15 @@ proptest! {
         given.headers.insert(text.clone(), 1);
         prop_assert_eq!(properties(&given).is_ok(), text.len() <= MAX_SHORT_STRING_LENGTH);
     }
+}
+
+#[test]
+fn an_expiration_that_closes_the_channel_is_refused() {
+    let mut given = Metadata::new();
+    given.expiration = Some(Duration::from_millis(u64::from(u32::MAX)));
+    assert!(properties(&given).is_ok());
+    given.expiration = Some(Duration::from_millis(u64::from(u32::MAX) + 1));
+    assert_eq!(properties(&given), Err(ConvertError::TooLate { found: 1 << 32 }));
 }
 
 #[test]

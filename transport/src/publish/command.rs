@@ -33,7 +33,8 @@ pub(super) struct Identity {
 pub(super) struct Waiter {
     pub(super) reply: Option<oneshot::Sender<Told>>,
     pub(super) sent: Instant,
-    pub(super) _place: [OwnedSemaphorePermit; 2],
+    /// By count and by bytes.
+    pub(super) places: [OwnedSemaphorePermit; 2],
 }
 
 /// The outcome as it is told to whoever waits.
@@ -66,6 +67,11 @@ impl Waiter {
             // Nobody may be listening: the message is published all the same.
             let _ = reply.send(outcome);
         }
+    }
+
+    /// Returns how many bytes of the window it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.places[1].num_permits() as u64
     }
 
     /// Returns `true` once an outcome was told.

@@ -18,6 +18,7 @@ use super::{
     PendingConfirm, PublishError, PublishErrorKind,
     command::{Command, Failure, Identity, Waiter},
     lane::Lane,
+    waiters::Overdue,
 };
 use crate::{
     convert::{header_frame_len, properties},
@@ -38,6 +39,7 @@ struct Inner {
     link: Link,
     window: Arc<Semaphore>,
     window_bytes: Arc<Semaphore>,
+    overdue: Arc<Overdue>,
     // Locked for a look-up, never across an await.
     lanes: Mutex<HashMap<ExchangeName, mpsc::Sender<Command>>>,
 }
@@ -51,6 +53,7 @@ impl ConfirmChannel {
         Self(Arc::new(Inner {
             window: Arc::new(Semaphore::new(config.window.clamp(1, Semaphore::MAX_PERMITS))),
             window_bytes: Arc::new(Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS))),
+            overdue: Arc::default(),
             lanes: Mutex::default(),
             link,
         }))
@@ -85,7 +88,7 @@ impl ConfirmChannel {
         let (reply, outcome) = oneshot::channel();
         let pending = PendingConfirm::new(outcome, identity.exchange.clone(), identity.routing_key.clone());
         let lane = self.lane(&identity.exchange);
-        let waiter = Waiter { reply: Some(reply), sent: Instant::now(), _place: places };
+        let waiter = Waiter { reply: Some(reply), sent: Instant::now(), places };
         let command = Command { identity, properties, header_len, body, mandatory, waiter };
         if let Err(unsent) = lane.send(command).await {
             return Err(closed(&unsent.0.identity));
@@ -101,12 +104,14 @@ impl ConfirmChannel {
     /// Takes no more publishes and waits until the last has its outcome, or for `limit`.
     pub(crate) async fn drain(&self, limit: Duration) {
         let everything = u32::try_from(self.window_size()).unwrap_or(u32::MAX);
-        let drained = timeout(limit, self.0.window.acquire_many(everything)).await.is_ok();
-        if !drained {
+        let drained = timeout(limit, self.0.window.acquire_many(everything)).await;
+        if drained.is_err() {
             tracing::warn!(unconfirmed = self.unconfirmed(), ?limit, "closing with publishes unconfirmed");
         }
         self.0.window.close();
         self.0.window_bytes.close();
+        // Not before: whoever queued behind would still get through.
+        drop(drained);
     }
 
     fn window_size(&self) -> usize {
@@ -175,7 +180,7 @@ impl ConfirmChannel {
             .entry(key)
             .or_insert_with(|| {
                 let (sender, commands) = mpsc::channel(LANE_QUEUE);
-                link.spawn(Lane::new(link.clone(), commands).run());
+                link.spawn(Lane::new(link.clone(), commands, Arc::clone(&self.0.overdue)).run());
                 sender
             })
             .clone()

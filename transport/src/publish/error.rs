@@ -25,6 +25,8 @@ pub enum PublishErrorKind {
     Unroutable,
     /// The broker refused the message (`basic.nack`): it is not stored, or not in every queue.
     Nacked,
+    /// The broker refused the message and closed the channel: a permission is missing, or a property is wrong. It is not stored.
+    Refused,
     /// No confirm arrived: the message may or may not be stored.
     ///
     /// Also when no connection came up in time; the detail says then that nothing was sent.

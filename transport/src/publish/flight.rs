@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use garenne_shared::{ExchangeName, RoutingKey};
 use lapin::{
     BasicProperties, Channel, Confirmation, message::BasicReturnMessage, options::BasicPublishOptions,
     types::ShortString,
@@ -61,7 +62,7 @@ pub(super) async fn fly(channel: &Channel, verdicts: &Verdicts, flight: Flight) 
     match confirm.await {
         Ok(confirmation) => {
             let nacked = matches!(confirmation, Confirmation::Nack(_));
-            let carried = confirmation.take_message().and_then(|message| identify(&message));
+            let carried = confirmation.take_message().as_ref().map(identify);
             let settled = Settled { number, nacked, mandatory };
             Landed::Confirmed { settled, identity, carried }
         }
@@ -74,16 +75,19 @@ pub(super) fn lock(verdicts: &Verdicts) -> std::sync::MutexGuard<'_, Tracker<Ide
 }
 
 /// Recognizes a returned message.
-fn identify(message: &BasicReturnMessage) -> Option<Identity> {
+///
+/// One that carries names we would never have sent is still a return: it must not pass for a confirm that carried nothing.
+fn identify(message: &BasicReturnMessage) -> Identity {
     let delivery = &message.delivery;
-    Some(Identity {
-        message_id: delivery
-            .properties
-            .message_id()
-            .as_ref()
-            .map(|id| id.as_str().to_owned())
-            .unwrap_or_default(),
-        exchange: delivery.exchange.as_str().to_owned().try_into().ok()?,
-        routing_key: delivery.routing_key.as_str().to_owned().try_into().ok()?,
-    })
+    let message_id = delivery.properties.message_id().as_ref().map(|id| id.as_str().to_owned());
+    Identity {
+        message_id: message_id.unwrap_or_default(),
+        exchange: delivery.exchange.as_str().to_owned().try_into().unwrap_or(ExchangeName::DEFAULT),
+        routing_key: delivery
+            .routing_key
+            .as_str()
+            .to_owned()
+            .try_into()
+            .unwrap_or(RoutingKey::from_static("")),
+    }
 }

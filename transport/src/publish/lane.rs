@@ -3,7 +3,7 @@
 mod generation;
 mod opening;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use garenne_shared::ExchangeName;
 use lapin::{
@@ -17,6 +17,7 @@ use self::{generation::Generation, opening::Opened};
 use super::{
     PublishErrorKind,
     command::{Command, Failure},
+    waiters::Overdue,
 };
 use crate::{
     Error, ErrorKind,
@@ -31,13 +32,16 @@ pub(super) struct Lane {
     commands: mpsc::Receiver<Command>,
     /// Taken from `commands` and not sent yet.
     backlog: VecDeque<Command>,
+    overdue: Arc<Overdue>,
+    /// How many messages are sent one at a time, because the broker refused one of as many.
+    careful: usize,
 }
 
 // === impl Lane ===
 
 impl Lane {
-    pub(super) const fn new(link: Link, commands: mpsc::Receiver<Command>) -> Self {
-        Self { link, commands, backlog: VecDeque::new() }
+    pub(super) const fn new(link: Link, commands: mpsc::Receiver<Command>, overdue: Arc<Overdue>) -> Self {
+        Self { link, commands, backlog: VecDeque::new(), overdue, careful: 0 }
     }
 
     /// Runs until the client is closed or the last handle is dropped.
@@ -83,32 +87,29 @@ impl Lane {
                 timeout(self.link.config().connection.rpc_timeout, channel.close(200, "done".into())).await;
         }
     }
+}
 
-    /// Makes sure that an exchange exists, on a channel of its own, because a refusal closes that.
-    ///
-    /// A publish to a missing exchange costs the channel and every confirm outstanding on it.
-    async fn exists(&self, exchange: &ExchangeName) -> Result<(), Error> {
-        if *exchange == ExchangeName::DEFAULT {
-            return Ok(());
-        }
-        let limit = self.link.config().connection.rpc_timeout;
-        let what = format!("looking for exchange `{exchange}`");
-        let looking = async {
-            let channel = self.link.open_channel().await?.channel;
-            let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            let name = ShortString::from(exchange.as_str());
-            channel
-                .exchange_declare(name, ExchangeKind::Direct, passive, FieldTable::default())
-                .await
-                .map_err(|error| fault(&error, &what))?;
-            // The answer stands, whatever becomes of the channel.
-            let _ = channel.close(200, "found".into()).await;
-            Ok(())
-        };
-        timeout(limit, looking)
+/// Makes sure that an exchange exists, on a channel of its own, because a refusal closes that.
+///
+/// A publish to a missing exchange costs the channel and every confirm outstanding on it.
+async fn look(link: Link, exchange: ExchangeName) -> Result<(), Error> {
+    let limit = link.config().connection.rpc_timeout;
+    let what = format!("looking for exchange `{exchange}`");
+    let looking = async {
+        let channel = link.open_channel().await?.channel;
+        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let name = ShortString::from(exchange.as_str());
+        channel
+            .exchange_declare(name, ExchangeKind::Direct, passive, FieldTable::default())
             .await
-            .map_err(|_| Error::new(ErrorKind::TimedOut, format!("{what} took longer than {limit:?}")))?
-    }
+            .map_err(|error| fault(&error, &what))?;
+        // The answer stands, whatever becomes of the channel.
+        let _ = channel.close(200, "found".into()).await;
+        Ok(())
+    };
+    timeout(limit, looking)
+        .await
+        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("{what} took longer than {limit:?}")))?
 }
 
 /// Opens a channel in confirm mode.

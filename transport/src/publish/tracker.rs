@@ -17,18 +17,20 @@
 //!   wakes nobody when its confirm completes.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     hash::Hash,
 };
 
 /// The verdicts of one channel. `K` identifies a message, `P` is what the caller keeps with a publish.
 #[derive(Debug)]
 pub(super) struct Tracker<K, P> {
-    /// The number of the first slot.
-    base: u64,
-    slots: VecDeque<Slot>,
-    /// Every publish below has its confirm in hand.
-    collected_below: u64,
+    /// How many publishes have begun.
+    begun: u64,
+    /// Begun, and without a cleared observation. A set and not a queue: one confirm that the broker withholds while
+    /// others go on must cost one entry, not one for each publish since.
+    open: BTreeSet<u64>,
+    /// Begun, and without a confirm in hand.
+    uncollected: BTreeSet<u64>,
     /// Counts observations; also their order.
     observations: u64,
     /// Observations that were held before this one have been swept.
@@ -39,13 +41,6 @@ pub(super) struct Tracker<K, P> {
     /// Returns popped and not yet claimed.
     returned: HashMap<K, u32>,
     broken: bool,
-}
-
-/// How far one publish has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Slot {
-    collected: bool,
-    cleared: bool,
 }
 
 #[derive(Debug)]
@@ -84,9 +79,9 @@ pub(super) enum Verdict {
 impl<K: Hash + Eq, P> Tracker<K, P> {
     pub(super) fn new() -> Self {
         Self {
-            base: 0,
-            slots: VecDeque::new(),
-            collected_below: 0,
+            begun: 0,
+            open: BTreeSet::new(),
+            uncollected: BTreeSet::new(),
             observations: 0,
             swept_below: 0,
             held: VecDeque::new(),
@@ -98,19 +93,16 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
 
     /// Numbers a publish that is about to be polled first.
     pub(super) fn begin(&mut self) -> u64 {
-        self.slots.push_back(Slot::default());
-        self.base + self.slots.len() as u64 - 1
+        let number = self.begun;
+        self.begun += 1;
+        self.open.insert(number);
+        self.uncollected.insert(number);
+        number
     }
 
     /// Notes that a publish has its confirm in hand and that this was polled once.
     pub(super) fn collected(&mut self, number: u64) {
-        self.slot(number).collected = true;
-        while let Some(slot) = self.slots.get(self.index(self.collected_below)) {
-            if !slot.collected {
-                break;
-            }
-            self.collected_below += 1;
-        }
+        self.uncollected.remove(&number);
     }
 
     /// Notes that the confirm of a publish completed, and the return that it carried, whoever's that is.
@@ -119,8 +111,7 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
         if let Some(returned) = carried {
             *self.returned.entry(returned).or_default() += 1;
         }
-        let begun_below = self.base + self.slots.len() as u64;
-        let order = self.observations;
+        let (order, begun_below) = (self.observations, self.begun);
         self.observations += 1;
         self.held.push_back(Held { order, number, begun_below, carried_nothing, key, publish });
     }
@@ -128,8 +119,8 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
     /// Notes that a publish ended without a confirm, because the channel died.
     pub(super) fn failed(&mut self, number: u64) {
         self.broken = true;
-        self.collected(number);
-        self.slot(number).cleared = true;
+        self.uncollected.remove(&number);
+        self.open.remove(&number);
     }
 
     /// Returns a mark if observations are held that no sweep covers yet.
@@ -146,20 +137,18 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
 
     /// Hands out every verdict that is certain by now.
     pub(super) fn judge(&mut self, mut tell: impl FnMut(K, P, Verdict)) {
-        while let Some(held) = self.held.front() {
-            if held.order >= self.swept_below || held.begun_below > self.collected_below {
-                break;
-            }
-            let Some(held) = self.held.pop_front() else { break };
+        let collected_below = self.uncollected.first().copied().unwrap_or(self.begun);
+        let swept_below = self.swept_below;
+        let is_certain =
+            |held: &mut Held<K, P>| held.order < swept_below && held.begun_below <= collected_below;
+        while let Some(held) = self.held.pop_front_if(is_certain) {
             self.clear(held, &mut tell);
-        }
-        while self.slots.front().is_some_and(|slot| slot.cleared) {
-            self.slots.pop_front();
-            self.base += 1;
         }
         if !self.broken {
             // Rule 3.
-            while let Some(stranger) = self.strangers.iter().position(|stranger| stranger.number < self.base)
+            let completed_below = self.open.first().copied().unwrap_or(self.begun);
+            while let Some(stranger) =
+                self.strangers.iter().position(|stranger| stranger.number < completed_below)
             {
                 let Some(stranger) = self.strangers.remove(stranger) else { break };
                 self.verdict(stranger.key, stranger.publish, &mut tell);
@@ -183,7 +172,7 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
 
     fn clear(&mut self, held: Held<K, P>, tell: &mut impl FnMut(K, P, Verdict)) {
         let Held { order, number, carried_nothing, key, publish, .. } = held;
-        self.slot(number).cleared = true;
+        self.open.remove(&number);
         if !carried_nothing {
             let later_from = self.observations;
             self.strangers.push_back(Stranger { number, later_from, key, publish });
@@ -218,15 +207,6 @@ impl<K: Hash + Eq, P> Tracker<K, P> {
             self.returned.remove(key);
         }
         true
-    }
-
-    fn slot(&mut self, number: u64) -> &mut Slot {
-        let index = self.index(number);
-        &mut self.slots[index]
-    }
-
-    fn index(&self, number: u64) -> usize {
-        usize::try_from(number - self.base).unwrap_or(usize::MAX)
     }
 }
 

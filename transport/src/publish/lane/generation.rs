@@ -1,8 +1,10 @@
 //! The life of one channel: from the first publish on it to its end.
 
 use std::{
-    collections::{HashSet, VecDeque},
-    future::{Ready, ready},
+    collections::HashSet,
+    future::{Ready, pending, ready},
+    pin::Pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,18 +17,19 @@ use garenne_shared::ExchangeName;
 use lapin::Channel;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Lane;
+use super::{Lane, look};
 use crate::{
-    ErrorKind,
+    Error, ErrorKind,
     fault::fault,
     link::OpenChannel,
     publish::{
-        Confirmed, PublishErrorKind,
+        PublishErrorKind,
         clock::Clock,
-        command::{Command, Failure, Told, Waiter},
+        command::{Command, Failure},
         confirm_channel::header_too_large,
-        flight::{Flight, Landed, Settled, Verdicts, fly, lock},
-        tracker::{Tracker, Verdict},
+        flight::{Flight, Landed, Verdicts, fly, lock},
+        tracker::Tracker,
+        waiters::Waiters,
     },
 };
 
@@ -41,22 +44,22 @@ pub(super) struct Generation<'a> {
     epoch: u64,
     frame_max: usize,
     known: HashSet<ExchangeName>,
+    /// An exchange that is looked for; messages wait in the backlog meanwhile.
+    looking: Option<Looking>,
     waiters: Waiters,
     clock: Clock,
     swept_to: u64,
+    /// How many publishes the broker may have refused when it closed the channel.
+    suspects: usize,
     /// Why the channel is no longer used.
     ended: Option<String>,
     /// No handle is left that could send another message.
     is_last: bool,
 }
 
-/// Who waits, in publish order.
-struct Waiters {
-    base: u64,
-    entries: VecDeque<Option<(Waiter, Duration)>>,
-    /// Every publish below has its outcome or is overdue.
-    expired_below: u64,
-    overdue: usize,
+struct Looking {
+    exchange: ExchangeName,
+    answer: Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
 }
 
 type Flights<F> = FuturesUnordered<Either<F, Ready<Landed>>>;
@@ -65,14 +68,18 @@ type Flights<F> = FuturesUnordered<Either<F, Ready<Landed>>>;
 
 impl<'a> Generation<'a> {
     pub(super) fn new(lane: &'a mut Lane, open: &OpenChannel) -> Self {
+        let waiters = Waiters::new(Arc::clone(&lane.overdue));
         Self {
             lane,
             epoch: open.epoch,
-            frame_max: open.frame_max as usize,
+            // 0 means no limit (AMQP 0-9-1 section 4.2.3, `connection.tune`).
+            frame_max: if open.frame_max == 0 { usize::MAX } else { open.frame_max as usize },
             known: HashSet::new(),
-            waiters: Waiters { base: 0, entries: VecDeque::new(), expired_below: 0, overdue: 0 },
+            looking: None,
+            waiters,
             clock: Clock::start(Instant::now()),
             swept_to: 0,
+            suspects: 0,
             ended: None,
             is_last: false,
         }
@@ -90,25 +97,27 @@ impl<'a> Generation<'a> {
         overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         self.clock.set_paused(state.borrow_and_update().blocked.is_some(), Instant::now());
-        batch.extend(self.lane.backlog.drain(..));
         loop {
-            for command in batch.drain(..) {
-                if let Some(flight) = self.take_off(channel, &verdicts, command).await {
-                    flights.push(start(flight));
-                }
+            if self.looking.is_none() {
+                batch.splice(..0, self.lane.backlog.drain(..));
             }
-            if self.ended.is_some() || (self.is_last && flights.is_empty()) {
+            for command in batch.drain(..) {
+                flights.extend(self.take_off(channel, &verdicts, command).map(start));
+            }
+            if self.ended.is_some() || (self.is_last && flights.is_empty() && self.lane.backlog.is_empty()) {
                 break;
             }
+            let takes = !self.is_last && self.lane.backlog.is_empty();
             tokio::select! {
                 biased;
                 Some(landed) = flights.next(), if !flights.is_empty() => {
                     self.land(&verdicts, landed);
                     self.land_ready(&verdicts, &mut flights).await;
                 }
-                taken = self.lane.commands.recv_many(&mut batch, BATCH), if !self.is_last => {
+                taken = self.lane.commands.recv_many(&mut batch, BATCH), if takes => {
                     self.is_last = taken == 0;
                 }
+                answer = looked(&mut self.looking) => self.found(answer),
                 _ = overdue.tick() => self.expire(limit),
                 Ok(()) = state.changed() => {
                     let blocked = state.borrow_and_update().blocked.is_some();
@@ -123,12 +132,13 @@ impl<'a> Generation<'a> {
         self.finish(&verdicts, &mut flights, patience).await;
     }
 
-    /// Sends a message, or keeps it for the next channel, or refuses it.
-    async fn take_off(&mut self, channel: &Channel, verdicts: &Verdicts, command: Command) -> Option<Flight> {
+    /// Sends a message, or keeps it for later or for the next channel, or refuses it.
+    fn take_off(&mut self, channel: &Channel, verdicts: &Verdicts, command: Command) -> Option<Flight> {
         if self.ended.is_none() && !self.is_alive(channel) {
             self.ended = Some("the channel was closed".to_owned());
         }
-        if self.ended.is_some() {
+        let is_careful = self.lane.careful > 0 && self.waiters.waiting() > 0;
+        if self.ended.is_some() || self.looking.is_some() || is_careful {
             self.lane.backlog.push_back(command);
             return None;
         }
@@ -137,26 +147,43 @@ impl<'a> Generation<'a> {
             command.refuse(Failure::new(PublishErrorKind::TooLarge, detail));
             return None;
         }
-        if !self.known.contains(&command.identity.exchange) {
-            match self.lane.exists(&command.identity.exchange).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let detail = "the exchange does not exist; apply the topology or correct the name";
-                    command.refuse(Failure::new(PublishErrorKind::Unroutable, detail).because(error));
-                    return None;
-                }
-                // Without the permission to look, or without an answer, the publish itself finds out.
-                _ => self.known.insert(command.identity.exchange.clone()),
-            };
+        let exchange = &command.identity.exchange;
+        if *exchange != ExchangeName::DEFAULT && !self.known.contains(exchange) {
+            let answer = Box::pin(look(self.lane.link.clone(), exchange.clone()));
+            self.looking = Some(Looking { exchange: exchange.clone(), answer });
+            self.lane.backlog.push_back(command);
+            return None;
         }
+        self.lane.careful = self.lane.careful.saturating_sub(1);
         let Command { identity, properties, body, mandatory, waiter, .. } = command;
         let number = lock(verdicts).begin();
         let due = self.clock.reading(Instant::now()) + self.lane.link.config().publish.confirm_timeout;
-        self.waiters.entries.push_back(Some((waiter, due)));
+        self.waiters.add(number, waiter, due);
         Some(Flight { number, identity, properties, body, mandatory })
     }
 
     fn is_alive(&self, channel: &Channel) -> bool {
         channel.status().connected() && self.lane.link.state().borrow().epoch == self.epoch
+    }
+
+    /// Lets the messages for an exchange go if it is there, and refuses them if it is not.
+    fn found(&mut self, answer: Result<(), Error>) {
+        let Some(Looking { exchange, .. }) = self.looking.take() else { return };
+        match answer {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                for command in std::mem::take(&mut self.lane.backlog) {
+                    if command.identity.exchange == exchange {
+                        command.refuse(missing_exchange(&error));
+                    } else {
+                        self.lane.backlog.push_back(command);
+                    }
+                }
+            }
+            // Without the permission to look, or without an answer, the publish itself finds out.
+            _ => {
+                self.known.insert(exchange);
+            }
+        }
     }
 
     /// Handles everything that is ready, then hands out the verdicts that are certain.
@@ -191,24 +218,49 @@ impl<'a> Generation<'a> {
             }
             Landed::Failed { number, error } => {
                 lock(verdicts).failed(number);
-                let cause = fault(&error, "waiting for confirms");
-                let detail = "the channel was lost before a confirm arrived; it may or may not be stored";
-                self.waiters
-                    .tell(number, Err(Failure::new(PublishErrorKind::Unknown, detail).because(cause)));
+                let failure = self.lost(&error);
+                self.waiters.tell(number, Err(failure));
                 self.ended.get_or_insert_with(|| error.to_string());
             }
             Landed::Swept(mark) => lock(verdicts).swept(mark),
         }
     }
 
+    /// Says what the loss of the channel means for one publish.
+    ///
+    /// A broker that refuses a publish closes the channel and does not say which one it was. It is certain only if it was the
+    /// only one under way; otherwise the next ones are sent one at a time, so that the guilty one is found and harms nobody else.
+    fn lost(&mut self, error: &lapin::Error) -> Failure {
+        let cause = fault(error, "publishing");
+        let is_refusal =
+            matches!(cause.kind(), ErrorKind::AccessRefused | ErrorKind::NotFound | ErrorKind::Mismatch);
+        if is_refusal {
+            self.suspects += 1;
+        }
+        match cause.kind() {
+            _ if !is_refusal || self.suspects > 1 || self.waiters.waiting() > 1 => {
+                let detail = "the channel was lost before a confirm arrived; it may or may not be stored";
+                Failure::new(PublishErrorKind::Unknown, detail).because(cause)
+            }
+            ErrorKind::NotFound => missing_exchange(&cause),
+            _ => {
+                let detail = "the broker refused it and closed the channel; it is not stored";
+                Failure::new(PublishErrorKind::Refused, detail).because(cause)
+            }
+        }
+    }
+
     /// Ends the wait of publishes whose confirm is overdue. Their confirms stay where they are, so nothing leaks.
     fn expire(&mut self, limit: Duration) {
-        let now = self.clock.reading(Instant::now());
-        self.waiters.expire(now, limit);
-        let window = self.lane.link.config().publish.window.max(1);
-        if !self.clock.is_paused() && self.waiters.overdue * 2 > window {
-            // The channel is stuck, and what is stuck on it takes the window's places: give it up.
-            self.ended = Some(format!("{} confirms are overdue", self.waiters.overdue));
+        self.waiters.expire(self.clock.reading(Instant::now()), limit);
+        let config = &self.lane.link.config().publish;
+        let overdue = self.waiters.overdue();
+        if overdue > 0
+            && !self.clock.is_paused()
+            && self.lane.overdue.clog(config.window, config.window_bytes)
+        {
+            // What never comes must not take the window's places for ever: give the channel up.
+            self.ended = Some(format!("{overdue} confirms are overdue"));
         }
     }
 
@@ -222,7 +274,7 @@ impl<'a> Generation<'a> {
         let reason = self.ended.clone().unwrap_or_default();
         tracing::debug!(reason, under_way = flights.len(), "publishing channel ended");
         // On a dead channel every future has ended or does so at once; on a stuck one they never do.
-        let is_stuck = self.waiters.overdue > 0;
+        let is_stuck = self.waiters.overdue() > 0;
         let patience = if is_stuck { Duration::ZERO } else { patience };
         let drained = async {
             while let Some(landed) = flights.next().await {
@@ -230,72 +282,22 @@ impl<'a> Generation<'a> {
             }
         };
         let _ = timeout(patience, drained).await;
-        let mut tracker = lock(verdicts);
         let waiters = &mut self.waiters;
-        tracker.close(|_, settled, verdict| waiters.settle(&settled, verdict));
+        lock(verdicts).close(|_, settled, verdict| waiters.settle(&settled, verdict));
+        waiters.give_up(&reason);
+        self.lane.careful = self.lane.careful.max(self.suspects);
     }
 }
 
-// === impl Waiters ===
-
-impl Waiters {
-    /// Tells the outcome that a verdict means.
-    fn settle(&mut self, settled: &Settled, verdict: Verdict) {
-        let refused = |kind, detail: &'static str| Err(Failure::new(kind, detail));
-        self.tell(settled.number, match (settled.nacked, verdict, settled.mandatory) {
-            (true, _, _) => refused(
-                PublishErrorKind::Nacked,
-                "the broker refused it (basic.nack), as a full queue with overflow `reject-publish` does",
-            ),
-            (false, Verdict::Returned, _) => refused(
-                PublishErrorKind::Unroutable,
-                "no queue is bound for its routing key; apply the topology or allow unroutable messages",
-            ),
-            (false, Verdict::Unknown, true) => refused(
-                PublishErrorKind::Unknown,
-                "the broker confirmed it, but the channel was lost before it was certain that a queue took it",
-            ),
-            // Of a publish that is not mandatory the broker never says whether a queue took it.
-            (false, _, routed) => Ok(Confirmed { routed, latency: Duration::ZERO }),
-        });
+/// Waits for the answer about an exchange; for ever if none is looked for.
+async fn looked(looking: &mut Option<Looking>) -> Result<(), Error> {
+    match looking {
+        Some(looking) => looking.answer.as_mut().await,
+        None => pending().await,
     }
+}
 
-    fn tell(&mut self, number: u64, outcome: Told) {
-        if let Some(mut waiter) = self.take(number) {
-            let latency = waiter.sent.elapsed();
-            waiter.tell(outcome.map(|confirmed| Confirmed { latency, ..confirmed }));
-        }
-    }
-
-    fn expire(&mut self, now: Duration, limit: Duration) {
-        loop {
-            let Ok(index) = usize::try_from(self.expired_below.saturating_sub(self.base)) else { return };
-            match self.entries.get_mut(index) {
-                None => return,
-                Some(Some((_, due))) if *due > now => return,
-                Some(Some((waiter, _))) => {
-                    self.overdue += 1;
-                    let detail = format!(
-                        "no confirm arrived within `publish.confirm_timeout`, {limit:?}; it may or may not be stored"
-                    );
-                    waiter.tell(Err(Failure::new(PublishErrorKind::Unknown, detail)));
-                }
-                Some(None) => {}
-            }
-            self.expired_below = self.base + index as u64 + 1;
-        }
-    }
-
-    fn take(&mut self, number: u64) -> Option<Waiter> {
-        let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
-        let (waiter, _) = self.entries.get_mut(index)?.take()?;
-        if waiter.is_told() {
-            self.overdue -= 1;
-        }
-        while self.entries.front().is_some_and(Option::is_none) {
-            self.entries.pop_front();
-            self.base += 1;
-        }
-        Some(waiter)
-    }
+fn missing_exchange(cause: &Error) -> Failure {
+    let detail = "the exchange does not exist; apply the topology or correct the name";
+    Failure::new(PublishErrorKind::Unroutable, detail).because(super::copy(cause))
 }

@@ -1,0 +1,65 @@
+//! A broker that blocks publishers (a memory alarm): they wait, up to a limit, and go on.
+
+use std::time::{Duration, Instant};
+
+use garenne_tests::{OwnBroker, SECONDS, Vhost, eventually};
+use garenne_transport::{Client, PublishErrorKind};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::publishing::{QUEUE, SOON, direct, holds, idle, publish};
+
+/// While a connection is blocked lapin writes nothing and says nothing: a publish waits for ever, and a confirm timeout on
+/// a plain clock reports messages as lost that the broker has not even read.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let broker = OwnBroker::start().await;
+    let vhost = Vhost::on(&broker).await;
+    vhost.declare_queue(QUEUE, json!({})).await;
+    let mut config = vhost.config();
+    config.publish.blocked_timeout = LIMIT;
+    config.publish.confirm_timeout = LIMIT;
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    publish(&channel, direct("before")).await.expect("nothing is blocked");
+
+    broker.raise_memory_alarm().await;
+    // RabbitMQ blocks a connection when it publishes; these are on their way then.
+    let mut under_way = Vec::new();
+    eventually(SOON, "the connection is blocked", async || {
+        if client.health().publish.blocked_for.is_none() {
+            under_way.push(channel.send(direct("under way")).await.map_err(|error| error.to_string())?);
+        }
+        client.health().publish.blocked_for.ok_or_else(|| "not blocked".to_owned())
+    })
+    .await;
+
+    let asked = Instant::now();
+    let error = channel.send(direct("refused")).await.expect_err("the alarm lasts longer than the limit");
+    assert_eq!(error.kind(), PublishErrorKind::Blocked, "{error}");
+    assert!(error.is_transient());
+    assert!(asked.elapsed() >= LIMIT && asked.elapsed() < 5 * LIMIT, "{:?}", asked.elapsed());
+    assert!(client.health().is_ready(), "blocked is degraded, not down");
+
+    // Their confirm timeout has passed by now, but not on a clock that stands still.
+    let waiting = futures_util::future::join_all(under_way);
+    tokio::pin!(waiting);
+    timeout(LIMIT + SECONDS, &mut waiting).await.expect_err("they are neither confirmed nor given up");
+
+    let (patient, ()) = tokio::join!(channel.send(direct("patient")), broker.clear_memory_alarm());
+    assert!(patient.expect("the alarm ended in time").await.expect("it is confirmed").routed);
+    let mut under_way = 0;
+    for outcome in timeout(SOON, waiting).await.expect("the broker reads on") {
+        outcome.expect("it is confirmed once the alarm is over");
+        under_way += 1;
+    }
+    idle(&client).await;
+    eventually(SOON, "the block is over", async || client.health().publish.blocked_for.map_or(Ok(()), Err))
+        .await;
+    publish(&channel, direct("after")).await.expect("nothing is blocked");
+    assert_eq!(client.health().publish.epoch, 1, "the connection stayed");
+    // What was refused was not sent.
+    holds(&vhost, under_way + 3).await;
+    client.close().await;
+}

@@ -1,0 +1,219 @@
+//! When the connection or a confirm is lost: `Unknown`, at once or after the timeout, and nothing leaks.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use garenne_shared::Config;
+use garenne_tests::{Direction, Mode, SECONDS, Vhost, eventually};
+use garenne_transport::{Client, PublishErrorKind};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::publishing::{QUEUE, SOON, direct, holds, idle, publish};
+
+async fn vhost() -> Vhost {
+    let vhost = Vhost::new().await;
+    vhost.declare_queue(QUEUE, json!({ "x-queue-type": "quorum" })).await;
+    vhost
+}
+
+fn confirm_within(mut config: Config, limit: Duration) -> Config {
+    config.publish.confirm_timeout = limit;
+    config
+}
+
+/// With lapin's own recovery pending confirms hang for as long as the outage lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishes_pending_at_a_cut_are_unknown_at_once() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    publish(&channel, direct("first")).await.expect("the connection is up");
+    proxy.hold(Direction::ToClient);
+    let mut pending = Vec::new();
+    for n in 0..500_u32 {
+        pending.push(channel.send(direct(n.to_string())).await.expect("the window has room"));
+    }
+    // All of them are stored; only their confirms are missing.
+    holds(&vhost, 501).await;
+    let cut = Instant::now();
+    proxy.cut();
+    for outcome in timeout(SOON, join_all(pending)).await.expect("nobody waits for the timeout") {
+        let error = outcome.expect_err("its confirm was lost");
+        assert_eq!(error.kind(), PublishErrorKind::Unknown, "{error}");
+        assert!(error.is_transient());
+    }
+    assert!(cut.elapsed() < client.config().publish.confirm_timeout / 2, "{:?}", cut.elapsed());
+    proxy.release(Direction::ToClient);
+    publish(&channel, direct("last")).await.expect("it goes on over a new connection");
+    assert_eq!(client.health().publish.epoch, 2);
+    idle(&client).await;
+    client.close().await;
+}
+
+/// A message that is cut in the middle of its frames is `Unknown` as well, and no publish hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_while_bytes_are_unsent_leaves_no_publish_without_an_outcome() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let mut config = vhost.config_through(&proxy);
+    config.connection.reconnect = garenne_shared::Retry::fixed(SECONDS / 20);
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    let mut confirmed = 0;
+    for round in 0..5 {
+        proxy.cut_after(Direction::ToBroker, 150_000 + round);
+        let outcomes = join_all((0..32).map(|_| publish(&channel, direct(vec![7; 10_000])))).await;
+        for outcome in outcomes {
+            match outcome {
+                Ok(_) => confirmed += 1,
+                Err(error) => assert_eq!(error.kind(), PublishErrorKind::Unknown, "{error}"),
+            }
+        }
+    }
+    idle(&client).await;
+    eventually(SOON, "what was confirmed is there", async || match vhost.depth(QUEUE).await {
+        depth if depth >= confirmed => Ok(()),
+        depth => Err((depth, confirmed)),
+    })
+    .await;
+    client.close().await;
+}
+
+/// A confirm that is dropped unresolved leaks in lapin for the life of the channel, so it is kept; and the places of the window
+/// come back with the confirms.
+#[tokio::test(flavor = "multi_thread")]
+async fn withheld_confirms_are_unknown_after_the_timeout_and_free_their_places_when_they_come() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let config = confirm_within(vhost.config_through(&proxy), SECONDS / 2);
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    publish(&channel, direct("first")).await.expect("the connection is up");
+    proxy.hold(Direction::ToClient);
+    let sent = Instant::now();
+    let outcomes = join_all((0..100).map(|_| publish(&channel, direct("late")))).await;
+    for outcome in outcomes {
+        let error = outcome.expect_err("no confirm comes");
+        assert_eq!(error.kind(), PublishErrorKind::Unknown, "{error}");
+        assert!(error.to_string().contains("confirm_timeout"), "{error}");
+    }
+    assert!(sent.elapsed() >= SECONDS / 2, "{:?}", sent.elapsed());
+    assert_eq!(client.health().unconfirmed, 100, "their places are taken until the broker confirms");
+    proxy.release(Direction::ToClient);
+    idle(&client).await;
+    publish(&channel, direct("last")).await.expect("the same channel goes on");
+    assert_eq!(client.health().publish.epoch, 1);
+    holds(&vhost, 102).await;
+    client.close().await;
+}
+
+/// Confirms that never come must not hold the whole window for ever: that would be a silent stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn confirms_that_never_come_do_not_stop_the_window_for_good() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    for (window, window_bytes) in [(8, 1 << 20), (1000, 4096)] {
+        let mut config = confirm_within(vhost.config_through(&proxy), SECONDS / 2);
+        config.publish.window = window;
+        config.publish.window_bytes = window_bytes;
+        config.connection.rpc_timeout = SECONDS;
+        let client = Client::connect(config).await.expect("the broker is there");
+        let channel = client.confirm_channel();
+        publish(&channel, direct("first")).await.expect("the connection is up");
+        proxy.hold(Direction::ToClient);
+        let outcomes = join_all((0..16).map(|_| publish(&channel, direct(vec![0; 1024])))).await;
+        assert!(outcomes.iter().all(|outcome| {
+            outcome.as_ref().is_err_and(|error| error.kind() == PublishErrorKind::Unknown)
+        }));
+        proxy.release(Direction::ToClient);
+        idle(&client).await;
+        publish(&channel, direct("last")).await.expect("it goes on");
+        client.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_confirm_does_not_withdraw_the_message_and_leaks_nothing() {
+    let vhost = vhost().await;
+    let client = vhost.connect().await;
+    let channel = client.confirm_channel();
+    for n in 0..5_000_u32 {
+        // Five times the window: every place must come back.
+        drop(channel.send(direct(n.to_string())).await.expect("it is sent"));
+    }
+    idle(&client).await;
+    holds(&vhost, 5_000).await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn without_a_connection_a_publish_is_unknown_within_the_timeout_and_says_that_nothing_was_sent() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let config = confirm_within(vhost.config_through(&proxy), SECONDS);
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    proxy.set_mode(Mode::Refuse);
+    proxy.cut();
+    let error = publish(&channel, direct("lost")).await.expect_err("nobody answers");
+    assert_eq!(error.kind(), PublishErrorKind::Unknown);
+    assert!(error.is_transient() && error.to_string().contains("not sent"), "{error}");
+    proxy.set_mode(Mode::Forward);
+    eventually(SOON, "it goes on", async || {
+        publish(&channel, direct("kept")).await.map_err(|e| e.to_string())
+    })
+    .await;
+    client.close().await;
+    let error = channel.send(direct("late")).await.expect_err("the client is closed");
+    assert_eq!(error.kind(), PublishErrorKind::Closed);
+    assert!(!error.is_transient());
+    holds(&vhost, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_waits_for_outstanding_confirms() {
+    let vhost = vhost().await;
+    let client = vhost.connect().await;
+    let channel = client.confirm_channel();
+    let mut pending = Vec::new();
+    for n in 0..800_u32 {
+        pending.push(channel.send(direct(n.to_string())).await.expect("it is sent"));
+    }
+    client.close().await;
+    for outcome in join_all(pending).await {
+        assert!(outcome.expect("it was confirmed before the connection closed").routed);
+    }
+    holds(&vhost, 800).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_window_is_bounded_by_count_and_by_bytes() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let mut config = vhost.config_through(&proxy);
+    config.publish.window = 10;
+    config.publish.window_bytes = 10_000;
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    let large = publish(&channel, direct(vec![0; 50_000])).await;
+    large.expect("a body larger than the whole window passes when nothing else is in it");
+    for (size, room) in [(1, 10), (4_000, 2), (50_000, 1)] {
+        proxy.hold(Direction::ToClient);
+        let mut pending = Vec::new();
+        let full = timeout(SECONDS, async {
+            loop {
+                pending.push(channel.send(direct(vec![0; size])).await.expect("it is sent"));
+            }
+        });
+        assert!(full.await.is_err(), "the window has an end");
+        assert_eq!((pending.len(), client.health().unconfirmed), (room, room), "bodies of {size} bytes");
+        proxy.release(Direction::ToClient);
+        for outcome in join_all(pending).await {
+            outcome.expect("it is confirmed");
+        }
+        idle(&client).await;
+    }
+    client.close().await;
+}
