@@ -105,8 +105,7 @@ impl Model {
 
     /// The broker sends one ack, single or multiple, after the returns that must precede it.
     fn confirm(&mut self) {
-        let open: Vec<_> =
-            (0..self.begun).filter(|&at| self.flights[at].confirm == Confirm::Open).collect();
+        let open: Vec<_> = (0..self.begun).filter(|&at| self.flights[at].confirm == Confirm::Open).collect();
         if open.is_empty() {
             return;
         }
