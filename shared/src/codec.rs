@@ -142,7 +142,7 @@ impl Codecs {
         };
         let value = match format {
             Format::Json => serde_json::from_slice(body).map_err(BoxError::from),
-            Format::MessagePack => rmp_serde::from_slice(body).map_err(BoxError::from),
+            Format::MessagePack => decode_message_pack(body),
             Format::Custom(codec) => decode_custom(&*codec, body),
         };
         value.map_err(|source| CodecError::new(CodecErrorKind::Decode, content_type, Some(source)))
@@ -174,6 +174,14 @@ impl Format {
             Self::Custom(codec) => codec.content_type(),
         }
     }
+}
+
+/// Decodes the whole body: `rmp_serde::from_slice` takes a valid start for the message and drops the rest.
+fn decode_message_pack<T: DeserializeOwned>(body: &[u8]) -> Result<T, BoxError> {
+    let mut deserializer = rmp_serde::Deserializer::new(body);
+    let value = T::deserialize(&mut deserializer)?;
+    let rest = deserializer.get_ref().len();
+    if rest == 0 { Ok(value) } else { Err(format!("{rest} bytes stand behind the message").into()) }
 }
 
 fn decode_custom<T: DeserializeOwned>(codec: &dyn Codec, body: &[u8]) -> Result<T, BoxError> {
@@ -226,3 +234,6 @@ impl std::error::Error for CodecError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,9 @@ pub use self::address::{Address, ConfigError};
 use crate::Retry;
 
 /// Everything a client needs to know to connect, publish and consume.
+///
+/// The error of a parser may quote the line that it refuses, and with it a password: of [`toml`](https://docs.rs/toml), show
+/// `error.message()` rather than the error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

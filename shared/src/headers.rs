@@ -1,5 +1,7 @@
 //! Message headers: the AMQP field table as plain Rust values.
 
+mod form;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -38,8 +40,11 @@ pub mod header {
 }
 
 /// One header value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+///
+/// In JSON and other formats of serde a value stands as itself, but for the two that they do not know: bytes are
+/// `{"$base64": "AQI="}` and timestamps are `{"$timestamp": 1735689600}`. A nested table that holds nothing but one entry of such
+/// a name and shape is read as what it looks like. JSON has no NaN and no infinity and writes `null` for them.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum HeaderValue {
     /// No value (`V`).
@@ -170,3 +175,6 @@ from! {
     Vec<HeaderValue> => List via Vec<HeaderValue>;
     Headers => Table via Headers;
 }
+
+#[cfg(test)]
+mod tests;

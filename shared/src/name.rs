@@ -15,7 +15,7 @@ pub enum NameError {
     TooLong {
         /// What kind of name it is.
         what: &'static str,
-        /// The first bytes of the name.
+        /// The first characters of the name, escaped.
         start: String,
         /// The length found, in bytes.
         found: usize,
@@ -157,7 +157,7 @@ impl ExchangeName {
 
 fn check(name: &str, what: &'static str, may_be_empty: bool) -> Result<(), NameError> {
     if name.len() > MAX_NAME_BYTES {
-        let start = name.chars().take(32).collect();
+        let start = name.chars().take(32).flat_map(char::escape_debug).collect();
         return Err(NameError::TooLong { what, start, found: name.len() });
     }
     if name.is_empty() && !may_be_empty {
@@ -171,6 +171,8 @@ fn check(name: &str, what: &'static str, may_be_empty: bool) -> Result<(), NameE
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -196,8 +198,38 @@ mod tests {
     }
 
     #[test]
+    fn an_error_shows_no_character_that_a_terminal_obeys() {
+        for name in ["a\u{1b}[2J".to_owned(), "\u{1b}".repeat(300)] {
+            let error = QueueName::try_from(name).unwrap_err().to_string();
+            assert!(!error.contains('\u{1b}'), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_file_is_checked() {
+        assert_eq!(serde_json::from_str::<QueueName>("\"billing\"").unwrap(), "billing");
+        let error = serde_json::from_str::<QueueName>("\"\"").unwrap_err();
+        assert!(error.to_string().contains("a queue name must not be empty"), "{error}");
+    }
+
+    #[test]
     #[should_panic(expected = "at most 255 bytes")]
     fn a_literal_that_is_no_name_is_a_wiring_mistake() {
         let _ = QueueName::from_static(Box::leak("q".repeat(256).into_boxed_str()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_taken_as_it_is_or_refused(text in "(\\PC|[\\x00-\\x20]){0,300}") {
+            let fits = text.len() <= MAX_NAME_BYTES && !text.bytes().any(|byte| byte < 0x20 || byte == 0x7f);
+            let key = RoutingKey::try_from(text.clone());
+            prop_assert_eq!(key.is_ok(), fits);
+            if let Ok(key) = key {
+                prop_assert_eq!(key.as_str(), &text);
+                let json = serde_json::to_string(&key).unwrap();
+                prop_assert_eq!(serde_json::from_str::<RoutingKey>(&json).unwrap(), key);
+                prop_assert_eq!(QueueName::try_from(text.clone()).is_ok(), !text.is_empty());
+            }
+        }
     }
 }

@@ -1,37 +1,50 @@
 //! Retry policy as a value: how often, and how long to wait in between.
 
+mod custom;
+mod plan;
+
 use std::{ops::RangeInclusive, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser};
+
+use self::{
+    custom::Custom,
+    plan::{Growth, Plan},
+};
+
+/// The longest delay: what is longer is cut to it, so that adding it to the clock never overflows.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A retry policy: how often something is tried again, and how long to wait before each attempt.
 ///
-/// It is plain data; whoever retries asks it for the next [`delay`](Self::delay).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// It is plain data; whoever retries asks it for the next [`delay`](Self::delay). No delay is longer than a year.
+///
+/// In a file it is a table, checked when it is read:
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `growth` | `exponential`, `linear` or `fixed` | required |
+/// | `min` | the first delay, such as `500ms`; above zero where it grows | required |
+/// | `max` | the longest delay, not below `min`; for `fixed` the same as `min` | `min` for `fixed`, else required |
+/// | `attempts` | the limit of attempts, the first one included, at least 1 | no limit |
+/// | `jitter` | whether each delay is drawn from half of it to all of it | `false` |
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use garenne_shared::Retry;
+///
+/// let retry = Retry::exponential(Duration::from_secs(1)..=Duration::from_secs(5)).attempts(5);
+/// let delays: Vec<_> = (1..=5).map(|failed| retry.delay(failed).map(|delay| delay.as_secs())).collect();
+/// assert_eq!(delays, [Some(1), Some(2), Some(4), Some(5), None]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Plan")]
 pub struct Retry {
-    growth: Growth,
-    #[serde(with = "humantime_serde")]
-    min: Duration,
-    #[serde(with = "humantime_serde")]
-    max: Duration,
-    #[serde(default)]
-    attempts: Option<u32>,
-    #[serde(default)]
-    jitter: bool,
-}
-
-/// How the delay grows with the attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Growth {
-    /// Doubles each time.
-    Exponential,
-    /// Grows by the first delay each time.
-    Linear,
-    /// Stays the same.
-    Fixed,
+    plan: Plan,
+    /// Gives the delays instead of the plan; its limit of attempts and its jitter still hold.
+    custom: Option<Custom>,
 }
 
 // === impl Retry ===
@@ -41,7 +54,7 @@ impl Retry {
     ///
     /// # Panics
     ///
-    /// Panics if the range is empty: a wiring mistake.
+    /// Panics if the range is empty or starts at zero: a wiring mistake.
     #[must_use]
     #[track_caller]
     pub fn exponential(range: RangeInclusive<Duration>) -> Self {
@@ -52,7 +65,7 @@ impl Retry {
     ///
     /// # Panics
     ///
-    /// Panics if the range is empty: a wiring mistake.
+    /// Panics if the range is empty or starts at zero: a wiring mistake.
     #[must_use]
     #[track_caller]
     pub fn linear(range: RangeInclusive<Duration>) -> Self {
@@ -62,7 +75,7 @@ impl Retry {
     /// Waits the same time before every attempt.
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
-        Self { growth: Growth::Fixed, min: delay, max: delay, attempts: None, jitter: false }
+        Self { plan: Plan::fixed(delay), custom: None }
     }
 
     /// Never tries again.
@@ -71,46 +84,117 @@ impl Retry {
         Self::fixed(Duration::ZERO).attempts(1)
     }
 
-    /// Limits the attempts, the first one included. The default is no limit.
+    /// Asks a function of your own: it gets the number of failed attempts, from 1, and returns how long to wait before the next
+    /// one, or `None` if there is no further attempt.
+    ///
+    /// Two custom policies are equal only if one is a clone of the other, and a custom policy cannot be serialized.
+    ///
+    /// # Examples
+    ///
+    /// A policy of the crate [`backon`](https://docs.rs/backon) serves as it is, because its builders give iterators of delays:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use backon::{BackoffBuilder, FibonacciBuilder};
+    /// use garenne_shared::Retry;
+    ///
+    /// let policy = FibonacciBuilder::default().with_max_times(4);
+    /// let retry = Retry::custom(move |failed| policy.build().nth(failed as usize - 1));
+    /// assert_eq!(retry.delay(4), Some(Duration::from_secs(3)));
+    /// assert_eq!(retry.delay(5), None);
+    /// ```
+    #[must_use]
+    pub fn custom(delay: impl Fn(u32) -> Option<Duration> + Send + Sync + 'static) -> Self {
+        Self { custom: Some(Custom::new(delay)), ..Self::fixed(Duration::ZERO) }
+    }
+
+    /// Takes the delays from a policy of the crate [`backoff`](https://docs.rs/backoff); needs the feature `backoff`.
+    ///
+    /// `start` makes a fresh policy, of which as many delays are drawn as attempts have failed, at most 1000. A limit of elapsed
+    /// time therefore never strikes: limit the [`attempts`](Self::attempts), or give the publisher a deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use backoff::ExponentialBackoffBuilder;
+    /// use garenne_shared::Retry;
+    ///
+    /// let retry = Retry::backoff(|| {
+    ///     ExponentialBackoffBuilder::new()
+    ///         .with_initial_interval(Duration::from_secs(1))
+    ///         .with_multiplier(2.0)
+    ///         .with_randomization_factor(0.0)
+    ///         .build()
+    /// });
+    /// assert_eq!(retry.delay(3), Some(Duration::from_secs(4)));
+    /// ```
+    #[cfg(feature = "backoff")]
+    #[must_use]
+    pub fn backoff<B: backoff::backoff::Backoff>(start: impl Fn() -> B + Send + Sync + 'static) -> Self {
+        Self { custom: Some(Custom::backoff(start)), ..Self::fixed(Duration::ZERO) }
+    }
+
+    /// Limits the attempts, the first one included; 0 is the same as 1. The default is no limit.
     #[must_use]
     pub const fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = Some(attempts);
+        self.plan.attempts = Some(if attempts == 0 { 1 } else { attempts });
         self
     }
 
     /// Draws each delay evenly from half of it to all of it, so that many clients do not return in step.
     #[must_use]
     pub const fn jitter(mut self, jitter: bool) -> Self {
-        self.jitter = jitter;
+        self.plan.jitter = jitter;
         self
     }
 
     /// Returns the limit of attempts, the first one included.
     #[must_use]
     pub const fn max_attempts(&self) -> Option<u32> {
-        self.attempts
+        self.plan.attempts
     }
 
     /// Returns how long to wait after `failed` failed attempts, or `None` if there is no further attempt.
     #[must_use]
     pub fn delay(&self, failed: u32) -> Option<Duration> {
-        if self.attempts.is_some_and(|attempts| failed >= attempts) {
+        if self.plan.attempts.is_some_and(|attempts| failed >= attempts) {
             return None;
         }
-        let step = failed.saturating_sub(1);
-        let delay = match self.growth {
-            Growth::Exponential => self.min.saturating_mul(2_u32.saturating_pow(step)),
-            Growth::Linear => self.min.saturating_mul(step.saturating_add(1)),
-            Growth::Fixed => self.min,
+        let failed = failed.max(1);
+        let delay = match &self.custom {
+            Some(custom) => custom.delay(failed)?,
+            None => self.plan.delay(failed),
         };
-        let delay = delay.min(self.max);
-        Some(if self.jitter { delay.mul_f64(0.5 + fastrand::f64() / 2.0) } else { delay })
+        let delay = delay.min(LONGEST);
+        Some(if self.plan.jitter { delay.mul_f64(0.5 + fastrand::f64() / 2.0) } else { delay })
     }
 
     #[track_caller]
     fn growing(growth: Growth, range: RangeInclusive<Duration>) -> Self {
-        let (min, max) = range.into_inner();
-        assert!(min <= max, "a retry range must not be empty, but {min:?} is above {max:?}");
-        Self { growth, min, max, attempts: None, jitter: false }
+        match Plan::growing(growth, range) {
+            Ok(plan) => Self { plan, custom: None },
+            Err(error) => panic!("{error}"),
+        }
     }
 }
+
+impl TryFrom<Plan> for Retry {
+    type Error = plan::PlanError;
+
+    fn try_from(plan: Plan) -> Result<Self, plan::PlanError> {
+        Ok(Self { plan: plan.checked()?, custom: None })
+    }
+}
+
+impl Serialize for Retry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.custom.is_some() {
+            return Err(ser::Error::custom("a custom retry policy is code and cannot be serialized"));
+        }
+        self.plan.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,8 @@ impl FromStr for Address {
         let tls = match url.scheme() {
             "amqp" => false,
             "amqps" => true,
-            other => return Err(refuse(&format!("the scheme is `{other}`"))),
+            // Not shown: of a URL that was cut in two, the scheme may be a piece of the password.
+            _ => return Err(refuse("its scheme is neither `amqp` nor `amqps`")),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refuse("it has no host"))?;
         if url.query().is_some() || url.fragment().is_some() {
@@ -145,14 +146,15 @@ impl fmt::Debug for Address {
 }
 
 /// Shows a text that is no address, without what may be a password: that stands before the last `@`, or, in a URL that someone
-/// cut short, behind the first colon of its authority.
+/// cut short, behind the first colon of its authority, or in parameters.
 fn without_credentials(text: &str) -> String {
     if let Some((_, rest)) = text.rsplit_once('@') {
-        return format!("***@{rest}");
+        let shown = rest.split(['?', '#']).next().unwrap_or_default();
+        return format!("***@{shown}");
     }
     let authority = text.find("://").map_or(0, |at| at + 3);
-    match text[authority..].find(':') {
-        Some(colon) => format!("{}:***", &text[..authority + colon]),
+    match text[authority..].find([':', '?', '#']) {
+        Some(at) => format!("{}***", &text[..=authority + at]),
         None => text.to_owned(),
     }
 }

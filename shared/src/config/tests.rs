@@ -59,6 +59,35 @@ fn several_urls_are_separated_by_commas() {
 }
 
 #[test]
+fn a_url_that_is_cut_in_two_by_its_password_is_refused_without_showing_it() {
+    for password in ["12,hunter2", "12,hunter2:x", "hunter2,x", "hun,hunter2/?#"] {
+        let error = Config::from_url(&format!("amqp://user:{password}@host")).unwrap_err();
+        assert!(!shown(&error).contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn the_message_of_a_refused_file_shows_no_password() {
+    let error = toml::from_str::<Config>("endpoints = [\"amqp://user:hunter2@host:port\"]").unwrap_err();
+    assert!(error.message().contains("is not an AMQP URL"), "{}", error.message());
+    assert!(!error.message().contains("hunter2"), "{}", error.message());
+}
+
+#[test]
+fn no_debug_output_shows_a_password() {
+    let config = Config::from_url("amqp://user:hunter2@a,amqps://user:hunter2@b").unwrap();
+    assert!(!format!("{config:?} {config:#?}").contains("hunter2"));
+    assert_eq!(format!("{:?}", config.endpoints[0].password), "***");
+}
+
+#[test]
+fn a_retry_policy_in_a_file_is_checked() {
+    let text = "[connection.reconnect]\ngrowth = 'exponential'\nmin = '2s'\nmax = '1s'\n";
+    let error = toml::from_str::<Config>(text).unwrap_err();
+    assert!(error.message().contains("raise `max`"), "{error}");
+}
+
+#[test]
 fn unknown_keys_are_refused_by_name() {
     let error = toml::from_str::<Config>("[publish]\nwindwo = 5\n").unwrap_err();
     assert!(error.to_string().contains("windwo"), "{error}");
@@ -75,23 +104,38 @@ fn a_file_sets_what_it_names_and_leaves_the_rest() {
 
 #[test]
 fn values_that_cannot_work_are_refused_by_name() {
-    let mut config = Config { endpoints: Vec::new(), ..Config::default() };
-    refused(&config, "endpoints");
-    config = Config::default().service("");
-    refused(&config, "service");
-    config = Config::default();
-    config.connection.heartbeat = Duration::from_millis(10);
-    refused(&config, "connection.heartbeat");
-    config = Config::default();
+    let cases: [(&str, fn(&mut Config)); 16] = [
+        ("endpoints", |config| config.endpoints.clear()),
+        ("service", |config| config.service.clear()),
+        ("service", |config| config.service = "s".repeat(201)),
+        ("connection.heartbeat", |config| config.connection.heartbeat = Duration::ZERO),
+        ("connection.heartbeat", |config| config.connection.heartbeat = Duration::from_millis(10)),
+        ("connection.heartbeat", |config| config.connection.heartbeat = Duration::from_secs(65_536)),
+        ("connection.connect_timeout", |config| config.connection.connect_timeout = Duration::ZERO),
+        ("connection.rpc_timeout", |config| config.connection.rpc_timeout = Duration::ZERO),
+        ("connection.rpc_timeout", |config| config.connection.rpc_timeout = Duration::MAX),
+        ("connection.frame_max", |config| config.connection.frame_max = 4096),
+        ("publish.window", |config| config.publish.window = 0),
+        ("publish.window_bytes", |config| config.publish.window_bytes = 0),
+        ("publish.confirm_timeout", |config| config.publish.confirm_timeout = Duration::ZERO),
+        ("publish.blocked_timeout", |config| config.publish.blocked_timeout = Duration::MAX),
+        ("publish.max_message_bytes", |config| config.publish.max_message_bytes = 0),
+        ("tls.cert_file", |config| config.tls.cert_file = Some("cert.pem".into())),
+    ];
+    for (setting, spoil) in cases {
+        let mut config = Config::default();
+        config.validate().unwrap();
+        spoil(&mut config);
+        refused(&config, setting);
+    }
+}
+
+#[test]
+fn a_refused_setting_says_its_name_the_rule_and_what_was_found() {
+    let mut config = Config::default();
     config.connection.frame_max = 4096;
-    refused(&config, "connection.frame_max");
-    config = Config::default();
-    config.publish.window = 0;
-    refused(&config, "publish.window");
-    config = Config::default();
-    config.publish.confirm_timeout = Duration::ZERO;
-    refused(&config, "publish.confirm_timeout");
-    Config::default().validate().unwrap();
+    let error = config.validate().unwrap_err().to_string();
+    assert_eq!(error, "setting `connection.frame_max` must be at least 8192 bytes, but is `4096`");
 }
 
 #[test]
@@ -125,6 +169,22 @@ fn shown(value: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
 
 proptest! {
     #[test]
+    fn what_is_percent_encoded_in_a_url_comes_out_as_it_was(user in ".{1,20}", password in ".{1,20}", vhost in ".{1,20}") {
+        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let url = format!("amqp://{}:{}@host/{}", encode(&user), encode(&password), encode(&vhost));
+        // Dots are path segments of their own in any URL: `.` and `..` cannot be vhosts.
+        prop_assume!(!matches!(vhost.as_str(), "." | ".."));
+        let address: Address = url.parse().unwrap();
+        prop_assert_eq!((address.user.as_str(), address.password.expose(), address.vhost.as_str()), (&*user, &*password, &*vhost));
+    }
+
+    #[test]
+    fn no_text_is_too_odd_to_be_parsed_or_refused(text in ".{0,60}", tail in "[ -~]{0,30}") {
+        let _ = text.parse::<Address>();
+        let _ = format!("amqp://{tail}").parse::<Address>();
+    }
+
+    #[test]
     fn no_password_is_ever_shown(password in "[a-zA-Z0-9]{8,20}", tail in "[ -~]{0,12}") {
         // Also when the URL is malformed.
         let text = format!("amqp://user:{password}@host{tail}");
@@ -132,7 +192,14 @@ proptest! {
             Ok(address) => prop_assert!(!shown(&address).contains(&password)),
             Err(error) => prop_assert!(!shown(&error).contains(&password)),
         }
-        for other in [format!("{tail}user:{password}@host"), format!("amqp://user:{password}"), format!("user:{password}{tail}")] {
+        for other in [
+            format!("{tail}user:{password}@host"),
+            format!("amqp://user:{password}"),
+            format!("user:{password}{tail}"),
+            format!("amqp://host?password={password}{tail}"),
+            format!("amqp://user:x@host/vhost#{password}"),
+            format!("{password}:x@host"),
+        ] {
             if let Err(error) = other.parse::<Address>() {
                 prop_assert!(!shown(&error).contains(&password), "{other}");
             }

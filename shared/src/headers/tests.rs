@@ -1,0 +1,74 @@
+//! What headers hold, and how they stand in JSON.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+fn values() -> impl Strategy<Value = HeaderValue> {
+    let leaf = prop_oneof![
+        Just(HeaderValue::Null),
+        any::<bool>().prop_map(HeaderValue::Bool),
+        any::<i64>().prop_map(HeaderValue::Int),
+        // Fractions that JSON's decimals hold exactly: serde_json may be off by the last bit of others.
+        any::<i32>().prop_map(|eighths| HeaderValue::Float(f64::from(eighths) / 8.0)),
+        ".{0,20}".prop_map(HeaderValue::Text),
+        vec(any::<u8>(), 0..20).prop_map(|bytes| HeaderValue::Bytes(Bytes::from(bytes))),
+        (0..=i64::MAX as u64).prop_map(HeaderValue::Timestamp),
+    ];
+    leaf.prop_recursive(4, 24, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(HeaderValue::List),
+            vec(("[$a-z-]{1,12}", inner), 0..6)
+                .prop_map(|pairs| HeaderValue::Table(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+#[test]
+fn values_stand_as_themselves_in_json() {
+    let mut headers = Headers::new();
+    headers.insert("attempts", 3_u32);
+    headers.insert("bytes", Bytes::from_static(&[1, 2]));
+    headers.insert("list", vec![HeaderValue::Int(1), HeaderValue::Null]);
+    headers.insert("tenant", "acme");
+    headers.insert("time", HeaderValue::Timestamp(5));
+    let json = serde_json::to_string(&headers).unwrap();
+    assert_eq!(
+        json,
+        r#"{"attempts":3,"bytes":{"$base64":"AQI="},"list":[1,null],"tenant":"acme","time":{"$timestamp":5}}"#
+    );
+    assert_eq!(serde_json::from_str::<Headers>(&json).unwrap(), headers);
+}
+
+#[test]
+fn what_only_resembles_bytes_or_a_timestamp_stays_a_table() {
+    for json in
+        [r#"{"$base64":"?"}"#, r#"{"$base64":1}"#, r#"{"$timestamp":-1}"#, r#"{"$timestamp":1,"more":2}"#]
+    {
+        assert!(matches!(serde_json::from_str(json).unwrap(), HeaderValue::Table(_)), "{json}");
+    }
+}
+
+#[test]
+fn an_integer_that_amqp_has_no_type_for_is_refused() {
+    assert!(serde_json::from_str::<HeaderValue>("18446744073709551615").is_err());
+}
+
+#[test]
+fn a_header_is_read_by_its_type() {
+    let headers: Headers =
+        [("n", HeaderValue::Int(1)), ("t", HeaderValue::Text("x".into()))].into_iter().collect();
+    assert_eq!((headers.int("n"), headers.text("n")), (Some(1), None));
+    assert_eq!((headers.int("t"), headers.text("t")), (None, Some("x")));
+    assert_eq!((headers.get("absent"), headers.len()), (None, 2));
+}
+
+proptest! {
+    #[test]
+    fn a_value_survives_json_and_message_pack(value in values()) {
+        let json = serde_json::to_string(&value).unwrap();
+        prop_assert_eq!(serde_json::from_str::<HeaderValue>(&json).unwrap(), value.clone());
+        let packed = rmp_serde::to_vec(&value).unwrap();
+        prop_assert_eq!(rmp_serde::from_slice::<HeaderValue>(&packed).unwrap(), value);
+    }
+}
