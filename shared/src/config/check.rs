@@ -43,7 +43,7 @@ fn limit(setting: &str, time: Duration) -> Result<(), ConfigError> {
     require(fits, setting, "longer than 0 s and at most 365 days", format!("{time:?}"))
 }
 
-fn require(holds: bool, setting: &str, rule: &str, found: impl ToString) -> Result<(), ConfigError> {
+fn require(holds: bool, setting: &str, rule: &str, found: impl std::fmt::Display) -> Result<(), ConfigError> {
     if holds {
         return Ok(());
     }

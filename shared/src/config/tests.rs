@@ -102,9 +102,11 @@ fn a_file_sets_what_it_names_and_leaves_the_rest() {
     config.validate().unwrap();
 }
 
+type Spoil = fn(&mut Config);
+
 #[test]
 fn values_that_cannot_work_are_refused_by_name() {
-    let cases: [(&str, fn(&mut Config)); 16] = [
+    let cases: [(&str, Spoil); 16] = [
         ("endpoints", |config| config.endpoints.clear()),
         ("service", |config| config.service.clear()),
         ("service", |config| config.service = "s".repeat(201)),

@@ -67,7 +67,7 @@ proptest! {
     #[test]
     fn a_value_survives_json_and_message_pack(value in values()) {
         let json = serde_json::to_string(&value).unwrap();
-        prop_assert_eq!(serde_json::from_str::<HeaderValue>(&json).unwrap(), value.clone());
+        prop_assert_eq!(&serde_json::from_str::<HeaderValue>(&json).unwrap(), &value);
         let packed = rmp_serde::to_vec(&value).unwrap();
         prop_assert_eq!(rmp_serde::from_slice::<HeaderValue>(&packed).unwrap(), value);
     }

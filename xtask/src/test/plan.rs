@@ -45,7 +45,7 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
     });
     steps.run("documentation tests", || cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]));
     steps.run("feature `backoff` of garenne-shared", || {
-        cargo(&["test", "--package", "garenne-shared", "--features", "backoff", "--lib"])
+        cargo(&["test", "--package", "garenne-shared", "--features", "backoff"])
     });
     steps.run("each crate alone", || {
         // Features only unify in a build of several crates: alone, a crate that borrows a neighbour's shows.
