@@ -4,6 +4,7 @@ mod connecting;
 mod consume_resume;
 mod consume_settle;
 mod consume_share;
+mod consumer_service;
 mod consuming;
 mod credentials;
 mod dead_letters;
