@@ -111,8 +111,7 @@ pub(crate) fn metadata(properties: &BasicProperties) -> Metadata {
         metadata.delivery_mode = DeliveryMode::Transient;
     }
     if let Some(kind) = properties.kind() {
-        metadata.message_type =
-            MessageType::try_from(kind.as_str().to_owned()).map_err(|error| left_out("type", &error)).ok();
+        metadata.message_type = message_type(kind.as_str());
     }
     if let Some(seconds) = *properties.timestamp() {
         metadata.timestamp =
@@ -128,6 +127,23 @@ pub(crate) fn metadata(properties: &BasicProperties) -> Metadata {
     metadata
 }
 
+/// Returns a peer's message type; empty is as good as absent, and characters that a name cannot hold are escaped.
+///
+/// It is not left out: a message without a type goes to the only handler there is, one of an odd type must not.
+fn message_type(text: &str) -> Option<MessageType> {
+    if text.is_empty() {
+        return None;
+    }
+    let error = match MessageType::try_from(text.to_owned()) {
+        Ok(message_type) => return Some(message_type),
+        Err(error) => error,
+    };
+    let mut escaped: String = text.escape_debug().collect();
+    escaped.truncate(escaped.floor_char_boundary(MAX_SHORT_STRING_LENGTH));
+    tracing::debug!(%error, escaped, "a delivery has a type that is no name, it is escaped");
+    MessageType::try_from(escaped).ok()
+}
+
 /// Returns the text as an AMQP short string.
 pub(crate) fn short(text: &str) -> Result<ShortString, ConvertError> {
     bounded(text, "a name")
@@ -136,7 +152,7 @@ pub(crate) fn short(text: &str) -> Result<ShortString, ConvertError> {
 fn bounded(text: &str, what: &'static str) -> Result<ShortString, ConvertError> {
     ShortString::try_new(text).map_err(|_| ConvertError::TooLong {
         what,
-        start: text.chars().take(32).collect(),
+        start: text.chars().take(32).flat_map(char::escape_debug).collect(),
         found: text.len(),
     })
 }

@@ -96,7 +96,7 @@ fn an_expiration_that_closes_the_channel_is_refused() {
 #[test]
 fn what_makes_no_sense_is_left_out() {
     let given = BasicProperties::default()
-        .with_type("a\nb".into())
+        .with_type("".into())
         .with_expiration("soon".into())
         .with_timestamp(u64::MAX)
         .with_message_id("kept".into());
@@ -104,6 +104,16 @@ fn what_makes_no_sense_is_left_out() {
     assert_eq!((found.message_type, found.expiration, found.timestamp), (None, None, None));
     assert_eq!(found.message_id.as_deref(), Some("kept"));
     assert_eq!(found.delivery_mode, DeliveryMode::Transient, "absent means transient");
+}
+
+#[test]
+fn a_type_that_is_no_name_is_escaped_and_not_taken_for_none() {
+    for (given, found) in
+        [("a\nb".to_owned(), "a\\nb".to_owned()), ("\u{1}".repeat(255), "\\u{1}".repeat(51))]
+    {
+        let given = BasicProperties::default().with_type(given.as_str().into());
+        assert_eq!(metadata(&given).message_type.as_ref().map(MessageType::as_str), Some(found.as_str()));
+    }
 }
 
 #[test]
