@@ -16,7 +16,7 @@ use crate::{
 /// confirm that never came leaves time for another attempt.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Publishes typed messages and tells the truth about each. Cheap to clone.
+/// Publishes typed messages and tells the truth about each. Cheap to clone; it keeps the client's connections open.
 ///
 /// A message that the broker refused (`Nacked`) or whose confirm never came (`Unknown`) is sent again with the same message
 /// id: by default after 100 ms, doubling up to 5 s, with jitter, until 60 s have passed since the first attempt. The delay
@@ -29,6 +29,8 @@ pub struct Publisher {
 /// What all publishes of a publisher share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
+    /// The last handle closes the connections: a publisher is one.
+    _client: Client,
     pub(crate) channel: ConfirmChannel,
     pub(crate) app_id: String,
     pub(crate) retry: Retry,
@@ -46,6 +48,7 @@ impl Publisher {
         let config = client.config();
         let shared = Shared {
             channel: client.confirm_channel(),
+            _client: client.clone(),
             app_id: config.service.clone(),
             retry: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
             deadline: DEFAULT_DEADLINE,

@@ -165,7 +165,10 @@ async fn dropping_the_last_handle_closes_the_connections() {
     })
     .await;
     assert!(io_threads() >= 2);
-    drop((client, publisher));
+    drop(client);
+    let still = publisher.publish_raw(garenne_shared::Outgoing::new("", "nowhere", "x")).await;
+    assert!(still.is_err_and(|error| error.is_unroutable()), "a publisher is a handle as well");
+    drop(publisher);
     eventually(30 * SECONDS, "no connection is left", async || match vhost.connections().await.len() {
         0 => Ok(()),
         other => Err(other),

@@ -87,3 +87,6 @@ fn incomplete(given: &str, missing: &str) -> Error {
 fn refuse(message: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Config, message).with_source(source)
 }
+
+#[cfg(test)]
+mod tests;
