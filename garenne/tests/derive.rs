@@ -1,5 +1,7 @@
 //! What `#[derive(Message)]` writes, and what it says where it cannot.
 
+use std::error::Error as _;
+
 use garenne::{HeaderValue, Headers, Message, MessageError, MessageType};
 use serde::{Deserialize, Serialize};
 
