@@ -37,7 +37,7 @@ async fn publisher(
     for round in 0..bursts {
         let mut pending = FuturesUnordered::new();
         for n in 0..burst {
-            let is_routed = (round * burst + n + publisher) % 10 != 0;
+            let is_routed = !(round * burst + n + publisher).is_multiple_of(10);
             let id = format!("{publisher}-{round}-{n}");
             let confirm = channel.send(message(&id, is_routed, mode)).await.expect("it is sent");
             pending.push(async move { (is_routed, confirm.await) });

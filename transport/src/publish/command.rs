@@ -1,6 +1,6 @@
 //! A message on its way to a lane: checked, converted, with its place in the window.
 
-use std::{borrow::Cow, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use garenne_shared::{ExchangeName, RoutingKey};
@@ -35,6 +35,8 @@ pub(super) struct Waiter {
     pub(super) sent: Instant,
     /// By count and by bytes.
     pub(super) places: [OwnedSemaphorePermit; 2],
+    /// Counted as under way until it is dropped.
+    pub(super) _counted: Arc<()>,
 }
 
 /// The outcome as it is told to whoever waits.

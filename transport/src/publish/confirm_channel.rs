@@ -40,6 +40,8 @@ struct Inner {
     window: Arc<Semaphore>,
     window_bytes: Arc<Semaphore>,
     overdue: Arc<Overdue>,
+    /// Its clones are the publishes under way. The free places do not tell: draining takes them all.
+    under_way: Arc<()>,
     // Locked for a look-up, never across an await.
     lanes: Mutex<HashMap<ExchangeName, mpsc::Sender<Command>>>,
 }
@@ -54,6 +56,7 @@ impl ConfirmChannel {
             window: Arc::new(Semaphore::new(config.window.clamp(1, Semaphore::MAX_PERMITS))),
             window_bytes: Arc::new(Semaphore::new(bytes.clamp(1, Semaphore::MAX_PERMITS))),
             overdue: Arc::default(),
+            under_way: Arc::default(),
             lanes: Mutex::default(),
             link,
         }))
@@ -88,7 +91,12 @@ impl ConfirmChannel {
         let (reply, outcome) = oneshot::channel();
         let pending = PendingConfirm::new(outcome, identity.exchange.clone(), identity.routing_key.clone());
         let lane = self.lane(&identity.exchange);
-        let waiter = Waiter { reply: Some(reply), sent: Instant::now(), places };
+        let waiter = Waiter {
+            reply: Some(reply),
+            sent: Instant::now(),
+            places,
+            _counted: Arc::clone(&self.0.under_way),
+        };
         let command = Command { identity, properties, header_len, body, mandatory, waiter };
         if let Err(unsent) = lane.send(command).await {
             return Err(closed(&unsent.0.identity));
@@ -98,7 +106,7 @@ impl ConfirmChannel {
 
     /// Returns how many publishes await their confirm.
     pub(crate) fn unconfirmed(&self) -> usize {
-        self.window_size().saturating_sub(self.0.window.available_permits())
+        Arc::strong_count(&self.0.under_way) - 1
     }
 
     /// Takes no more publishes and waits until the last has its outcome, or for `limit`.

@@ -148,7 +148,8 @@ mod tests {
     fn waiter(window: &Arc<Semaphore>) -> (Waiter, oneshot::Receiver<Told>) {
         let (reply, outcome) = oneshot::channel();
         let place = |permits| Arc::clone(window).try_acquire_many_owned(permits).expect("there is room");
-        (Waiter { reply: Some(reply), sent: Instant::now(), places: [place(1), place(100)] }, outcome)
+        let places = [place(1), place(100)];
+        (Waiter { reply: Some(reply), sent: Instant::now(), places, _counted: Arc::default() }, outcome)
     }
 
     #[test]
