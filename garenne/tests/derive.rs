@@ -46,9 +46,8 @@ fn fields_travel_as_headers() {
 fn a_field_that_makes_no_key_is_an_error_of_the_message() {
     for region in ["r".repeat(256), "e\nu".to_owned()] {
         let error: MessageError = OrderPlaced::from_region(&region).routing_key().unwrap_err();
-        assert!(
-            error.to_string().starts_with("message `order.placed.v1` cannot be addressed: a routing key")
-        );
+        assert_eq!(error.to_string(), "message `order.placed.v1` cannot be addressed");
+        assert!(error.source().unwrap().to_string().starts_with("a routing key"));
     }
 }
 
