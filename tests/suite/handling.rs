@@ -155,7 +155,7 @@ async fn a_handler_that_outlasts_the_drain_is_named_and_its_message_comes_again(
         }
     };
     let service = Service::new(&workshop.client).consume(quick("work").handle(stuck));
-    let running = workshop.serve(service.drain_timeout(Duration::from_millis(300)));
+    let running = Workshop::serve(service.drain_timeout(Duration::from_millis(300)));
     workshop.jobs(0..1).await;
     diary.reaches(1).await;
     // The outcome says whether deliveries were left; either way nothing hangs and nothing is lost.
@@ -170,7 +170,7 @@ async fn two_consumers_share_a_queue() {
     let (left, right) = (Diary::default(), Diary::default());
     let consumer = |diary: &Diary| quick("work").prefetch(1).handle(noting(diary, |_, _| Ok(())));
     let running =
-        workshop.serve(Service::new(&workshop.client).consume(consumer(&left)).consume(consumer(&right)));
+        Workshop::serve(Service::new(&workshop.client).consume(consumer(&left)).consume(consumer(&right)));
     workshop.jobs(0..200).await;
     eventually(60 * SECONDS, "all are handled", async || {
         let counts = (left.entries().len(), right.entries().len());
@@ -225,7 +225,7 @@ async fn middleware_of_the_service_goes_around_that_of_the_consumer() {
     let around = |name| Around { name, diary: diary.clone() };
     let consumer = quick("work").middleware(around("consumer")).handle(noting(&diary, |_, _| Ok(())));
     let running =
-        workshop.serve(Service::new(&workshop.client).middleware(around("service")).consume(consumer));
+        Workshop::serve(Service::new(&workshop.client).middleware(around("service")).consume(consumer));
     workshop.jobs(1..2).await;
     diary.reaches(5).await;
     running.stop().await.unwrap();

@@ -147,7 +147,7 @@ async fn twenty_cuts_leave_connections_channels_and_bindings_as_they_were() {
     config.connection.reconnect = garenne::Retry::fixed(Duration::from_millis(20));
     let client = Client::connect(config).await.expect("the proxy forwards");
     let ledger = Arc::new(Ledger::default());
-    let running = workshop.serve(Service::new(&client).consume(consumer(&ledger)));
+    let running = Workshop::serve(Service::new(&client).consume(consumer(&ledger)));
     let publisher = Publisher::new(&client);
     let bindings = workshop.vhost.list("bindings").await.len();
     for number in 0..20 {

@@ -69,12 +69,12 @@ impl Workshop {
 
     /// Runs one consumer.
     pub(crate) fn run(&self, consumer: Consumer) -> Running {
-        self.serve(Service::new(&self.client).consume(consumer))
+        Self::serve(Service::new(&self.client).consume(consumer))
     }
 
     /// Runs a service.
     #[expect(clippy::disallowed_methods, reason = "the task is joined or aborted by the test")]
-    pub(crate) fn serve(&self, service: Service) -> Running {
+    pub(crate) fn serve(service: Service) -> Running {
         let stop = CancellationToken::new();
         let task = tokio::spawn(service.run_until(stop.clone().cancelled_owned()));
         Running { stop, task }

@@ -140,12 +140,10 @@ proptest! {
             coalescer.delivered(tag, None);
             broker.unsettled.push(tag);
         }
-        let mut next = 17;
-        for index in order {
+        for (next, index) in (17..).zip(order) {
             coalescer.delivered(next, None);
             broker.unsettled.push(next);
             let tag = std::mem::replace(&mut running[index.index(16)], next);
-            next += 1;
             coalescer.settle(tag, Settlement::Ack, || now, &mut frames);
             frames.drain(..).for_each(|frame| broker.take(frame));
         }
