@@ -217,3 +217,36 @@ async fn the_window_is_bounded_by_count_and_by_bytes() {
     }
     client.close().await;
 }
+
+/// Little is overdue, far from half the window: but a body as large as all of it waits for the last place, and whoever comes after
+/// it waits as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_confirm_that_never_comes_does_not_stop_a_large_message_for_good() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let mut config = confirm_within(vhost.config_through(&proxy), SECONDS / 2);
+    config.publish.window_bytes = 10_000;
+    config.connection.rpc_timeout = SECONDS;
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    publish(&channel, direct("first")).await.expect("the connection is up");
+    proxy.hold(Direction::ToClient);
+    publish(&channel, direct("never confirmed")).await.expect_err("no confirm comes");
+    let large = timeout(SOON, channel.send(direct(vec![0; 10_000]))).await;
+    let large = large.expect("the window opens").expect("the client is open");
+    timeout(SOON, large).await.expect("it has an outcome").expect_err("no confirm comes");
+    proxy.release(Direction::ToClient);
+    idle(&client).await;
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handle_that_outlives_the_client_says_that_it_is_closed() {
+    let vhost = vhost().await;
+    let client = vhost.connect().await;
+    let channel = client.confirm_channel();
+    publish(&channel, direct("first")).await.expect("the connection is up");
+    drop(client);
+    let error = timeout(SOON, publish(&channel, direct("late"))).await.expect("it does not hang");
+    assert_eq!(error.expect_err("nothing is open").kind(), PublishErrorKind::Closed);
+}

@@ -55,11 +55,17 @@ impl Supervisor {
             match end {
                 End::Lost(reason) => self.down(epoch, reason),
                 End::Closed => {
+                    // At once, so that nobody looks for the connection that has just been taken away.
+                    self.closed();
                     self.close(&dialed.connection).await;
                     break;
                 }
             }
         }
+        self.closed();
+    }
+
+    fn closed(&self) {
         self.link.0.state.send_modify(|state| {
             state.phase = Phase::Closed;
             state.blocked = None;

@@ -150,6 +150,10 @@ impl ConfirmChannel {
         body_len: usize,
     ) -> Result<[OwnedSemaphorePermit; 2], PublishError> {
         let Inner { link, window, window_bytes, .. } = &*self.0;
+        // A handle may outlive the client; what it sends then must not race with the closing connection.
+        if link.closed().is_cancelled() {
+            return Err(closed(identity));
+        }
         let is_blocked = link.is_blocked();
         // A body above the whole window passes when nothing else is in it.
         let all_bytes = link.config().publish.window_bytes.clamp(1, Semaphore::MAX_PERMITS as u64);

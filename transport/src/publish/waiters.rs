@@ -104,6 +104,11 @@ impl Waiters {
         }
     }
 
+    /// Returns whether the oldest publish is overdue for as long again as its confirm was waited for.
+    pub(super) fn is_overdue_by(&self, now: Duration, limit: Duration) -> bool {
+        self.entries.first_key_value().is_some_and(|(_, (_, due))| *due + limit <= now)
+    }
+
     /// Tells everyone who is left that the channel is gone.
     pub(super) fn give_up(&mut self, reason: &str) {
         while let Some((&number, _)) = self.entries.first_key_value() {

@@ -252,14 +252,17 @@ impl<'a> Generation<'a> {
 
     /// Ends the wait of publishes whose confirm is overdue. Their confirms stay where they are, so nothing leaks.
     fn expire(&mut self, limit: Duration) {
-        self.waiters.expire(self.clock.reading(Instant::now()), limit);
+        let now = self.clock.reading(Instant::now());
+        self.waiters.expire(now, limit);
         let config = &self.lane.link.config().publish;
         let overdue = self.waiters.overdue();
         if overdue > 0
             && !self.clock.is_paused()
-            && self.lane.overdue.clog(config.window, config.window_bytes)
+            && (self.lane.overdue.clog(config.window, config.window_bytes)
+                || self.waiters.is_overdue_by(now, limit))
         {
-            // What never comes must not take the window's places for ever: give the channel up.
+            // What never comes must not take the window's places for ever, not even a few: a message that needs all of
+            // them waits for the last one, and everyone else behind it. Give the channel up.
             self.ended = Some(format!("{overdue} confirms are overdue"));
         }
     }
