@@ -140,11 +140,7 @@ proptest! {
             coalescer.delivered(tag, None);
             broker.unsettled.push(tag);
         }
-<<<<<<< HEAD
         for (next, index) in (17..).zip(order) {
-=======
-        for (index, next) in order.into_iter().zip(17..) {
->>>>>>> b846dce (Satisfy clippy)
             coalescer.delivered(next, None);
             broker.unsettled.push(next);
             let tag = std::mem::replace(&mut running[index.index(16)], next);
