@@ -101,14 +101,6 @@ impl Workshop {
 // === impl Running ===
 
 impl Running {
-    /// Runs a service.
-    #[expect(clippy::disallowed_methods, reason = "the task is joined or aborted by the test")]
-    pub(crate) fn start(service: Service) -> Self {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(service.run_until(stop.clone().cancelled_owned()));
-        Self { stop, task }
-    }
-
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) -> Result<(), garenne::Error> {
         self.stop.cancel();
