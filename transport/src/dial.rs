@@ -196,3 +196,6 @@ fn properties(config: &Config, role: Role) -> ConnectionProperties {
 fn unreachable_by(what: &str, source: &io::Error) -> Error {
     Error::new(ErrorKind::Unreachable, format!("{what}: {source}"))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
