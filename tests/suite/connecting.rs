@@ -175,3 +175,28 @@ async fn dropping_the_last_handle_closes_the_connections() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_broker_that_ends_every_connection_is_not_dialed_in_a_hot_loop() {
+    let vhost = Vhost::new().await;
+    let proxy = vhost.proxy().await;
+    let mut config = vhost.config_through(&proxy);
+    config.connection.reconnect = garenne_shared::Retry::fixed(SECONDS);
+    let client = Client::connect(config).await.expect("the proxy forwards");
+    let up = async |epoch| {
+        eventually(30 * SECONDS, "the connection is up", async || match client.health().consume {
+            up if up.epoch == epoch && up.state == ConnectionState::Connected => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    };
+    up(1).await;
+    let started = tokio::time::Instant::now();
+    for epoch in 2..5 {
+        proxy.cut();
+        up(epoch).await;
+    }
+    let took = started.elapsed();
+    assert!(took >= 3 * SECONDS, "three times the policy's delay, but it took {took:?}");
+    client.close().await;
+}

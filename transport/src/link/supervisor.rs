@@ -19,6 +19,9 @@ use crate::{
 /// How often the status of the connection is looked at, in case no event told of its end.
 const WATCHDOG: Duration = Duration::from_secs(1);
 
+/// A connection that lasted this long was stable: its end starts a new series of attempts.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+
 /// The task behind a [`Link`].
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -40,16 +43,16 @@ impl Supervisor {
 
     /// Runs until the client is closed.
     pub(super) async fn run(self, first: Option<Dialed>) {
-        let mut next = first;
+        let (mut next, mut failed) = (first, 0);
         loop {
             let dialed = match next.take() {
                 Some(dialed) => dialed,
-                None => match self.dial().await {
+                None => match self.dial(&mut failed).await {
                     Some(dialed) => dialed,
                     None => break,
                 },
             };
-            let epoch = self.up(&dialed);
+            let (epoch, since) = (self.up(&dialed), Instant::now());
             let end = self.watch(&dialed.connection).await;
             self.link.set_current(None);
             match end {
@@ -58,14 +61,21 @@ impl Supervisor {
                     // At once, so that nobody looks for the connection that has just been taken away.
                     self.closed();
                     self.close(&dialed.connection).await;
-                    break;
+                    return;
                 }
+            }
+            // Ends lapin's thread before another connection is opened.
+            drop(dialed);
+            failed = failures(failed, since.elapsed());
+            if failed > 0 && self.pause(self.delay(failed)).await.is_none() {
+                break;
             }
         }
         self.closed();
     }
 
     fn closed(&self) {
+        metric::connection_blocked(self.link.0.role, false);
         self.link.0.state.send_modify(|state| {
             state.phase = Phase::Closed;
             state.blocked = None;
@@ -73,22 +83,31 @@ impl Supervisor {
     }
 
     /// Dials until a broker answers; `None` if the client was closed meanwhile.
-    async fn dial(&self) -> Option<Dialed> {
+    async fn dial(&self, failed: &mut u32) -> Option<Dialed> {
         let (role, config, closed) = (self.link.0.role, self.link.config(), self.link.closed());
-        let mut failed = 0;
         loop {
             let attempt = dial(config, role, self.link.0.shared.runtime.handle());
             let error = match closed.run_until_cancelled(attempt).await? {
                 Ok(dialed) => return Some(dialed),
                 Err(error) => error,
             };
-            failed += 1;
-            // The policy's limit of attempts is for operations; a connection is wanted as long as the client lives.
-            let delay =
-                config.connection.reconnect.delay(failed).unwrap_or(config.connection.connect_timeout);
-            self.complain(&error, failed, delay);
-            closed.run_until_cancelled(tokio::time::sleep(delay)).await?;
+            *failed = failed.saturating_add(1);
+            let delay = self.delay(*failed);
+            self.complain(&error, *failed, delay);
+            self.pause(delay).await?;
         }
+    }
+
+    /// How long to wait after so many failures. The policy's limit of attempts is for operations; a connection is wanted as
+    /// long as the client lives.
+    fn delay(&self, failed: u32) -> Duration {
+        let config = &self.link.config().connection;
+        config.reconnect.delay(failed).unwrap_or(config.connect_timeout)
+    }
+
+    /// Waits; `None` if the client was closed meanwhile.
+    async fn pause(&self, delay: Duration) -> Option<()> {
+        self.link.closed().run_until_cancelled(tokio::time::sleep(delay)).await
     }
 
     fn complain(&self, error: &Error, failed: u32, delay: Duration) {
@@ -196,6 +215,14 @@ impl Supervisor {
     }
 }
 
+/// Counts the failures in a row after a connection was lost that had lived so long.
+///
+/// A broker that accepts and then ends every connection must not be dialed as fast as it answers; after a stable connection
+/// the first attempt comes at once.
+const fn failures(before: u32, lived: Duration) -> u32 {
+    if lived.as_nanos() >= STABLE_AFTER.as_nanos() { 0 } else { before.saturating_add(1) }
+}
+
 /// Returns the reason of an end that the watchdog saw first.
 async fn last_words(events: &mut (impl Stream<Item = LapinEvent> + Unpin)) -> String {
     let error = async {
@@ -212,3 +239,6 @@ async fn last_words(events: &mut (impl Stream<Item = LapinEvent> + Unpin)) -> St
         .flatten()
         .unwrap_or_else(|| "the connection is no longer connected".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
