@@ -45,8 +45,8 @@ async fn main() -> ExitCode {
 /// Logs to standard error by `RUST_LOG`; unless set, only errors of our own, because the live view tells the rest.
 fn log_to_stderr() {
     let guard = LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
+    // The default is silent where the guard would let some through.
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("error,lapin=off"))
-        .add_directive(guard);
+        .map_or_else(|_| EnvFilter::new("error,lapin=off"), |given| given.add_directive(guard));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

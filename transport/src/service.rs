@@ -22,11 +22,12 @@ pub fn log_to<W>(writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(crate::DEFAULT_LOG_FILTER));
     let guard = crate::LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
+    // The default is silent where the guard would let some through.
+    let filter = EnvFilter::try_from_default_env()
+        .map_or_else(|_| EnvFilter::new(crate::DEFAULT_LOG_FILTER), |given| given.add_directive(guard));
     tracing_subscriber::fmt()
-        .with_env_filter(filter.add_directive(guard))
+        .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(writer)
         .init();
