@@ -55,7 +55,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Unreachable`](crate::ErrorKind::Unreachable) if no endpoint answers within the connect timeout,
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) if no endpoint answers; the connect timeout counts for each step of each,
     /// [`AccessRefused`](crate::ErrorKind::AccessRefused) if the broker refuses user, password or vhost,
     /// [`Config`](crate::ErrorKind::Config) if the configuration is wrong.
     ///
