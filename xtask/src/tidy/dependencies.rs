@@ -2,8 +2,9 @@
 
 use super::tree::{File, Finding, Tree, names};
 
-/// The directories that may name lapin: the one crate that wraps it, and its peer in the benchmarks.
-const LAPIN: [&str; 2] = ["transport/", "benches/"];
+/// Who may name lapin: the one crate that wraps it, its peer in the benchmarks, and what tries the embedded broker with a foreign client.
+const LAPIN: [&str; 5] =
+    ["transport/", "benches/", "embedded/tests/", "embedded/examples/", "embedded/Cargo.toml"];
 /// The crates without I/O.
 const VOCABULARY: [&str; 2] = ["shared/", "topology/"];
 /// What no crate of the vocabulary may depend on.

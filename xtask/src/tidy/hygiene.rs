@@ -8,12 +8,13 @@ const MOST_LINES: usize = 400;
 const FOREIGN: [&str; 4] =
     [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
 
-/// Programs that people copy from: they print and read their environment, which the lints of the libraries forbid.
-const EXAMPLES: &str = "examples/Cargo.toml";
+/// Programs that people copy from: they print and read their environment, which the lints of the libraries forbid. And a workspace of
+/// its own, built with flags of its own.
+const WITHOUT_LINTS: [&str; 2] = ["examples/Cargo.toml", "embedded/fuzz/Cargo.toml"];
 
 /// Every member's manifest says `[lints] workspace = true`; only the examples have lints of their own.
 pub(super) fn lints_are_inherited(tree: &Tree) -> Vec<Finding> {
-    let members = tree.manifests().filter(|file| file.path != EXAMPLES);
+    let members = tree.manifests().filter(|file| !WITHOUT_LINTS.contains(&file.path.as_str()));
     let without = members.filter(|file| !file.text.contains("[lints]\nworkspace = true"));
     without.map(|file| file.finding(1, "does not take the lints of the workspace")).collect()
 }

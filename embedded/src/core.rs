@@ -1,0 +1,55 @@
+//! The pure core: commands and the time in, effects out. No sockets, no clock of its own.
+
+mod access;
+mod admin;
+#[cfg(feature = "management")]
+mod admin_messages;
+#[cfg(any(test, feature = "fuzzing"))]
+mod books;
+mod channel;
+mod confirms;
+mod connection;
+mod consume;
+mod dead_letter;
+mod death;
+mod dispatch;
+mod effect;
+pub(crate) mod erlang;
+mod error;
+mod exchange;
+mod fault_plan;
+mod faulty;
+mod history;
+mod ids;
+mod message;
+mod policy;
+mod publish;
+mod pump;
+mod queue;
+mod reply_to;
+mod settle;
+mod snapshot;
+mod state;
+pub(crate) mod table;
+mod teardown;
+#[cfg(test)]
+mod tests;
+mod time;
+mod timers;
+mod topology;
+mod vhost;
+
+pub use self::history::Fate;
+pub(crate) use self::{
+    access::{Permissions, User},
+    effect::{Command, Opening, Output},
+    error::{AmqpError, Scope},
+    fault_plan::FaultPlan,
+    ids::{ChannelId, ConnectionId, ConsumerKey},
+    message::{Entry, Message, Name},
+    policy::{ApplyTo, Policy as PolicyRule},
+    state::{Core, CoreSettings},
+    time::Millis,
+};
+#[cfg(feature = "management")]
+pub(crate) use self::{admin_messages::Taken, exchange::Exchange, queue::Queue, vhost::Vhost};

@@ -1,0 +1,45 @@
+//! What the core knows about one connection.
+
+use std::collections::HashMap;
+
+use amq_protocol::types::{AMQPValue, FieldTable};
+
+use super::channel::Channel;
+use super::{ChannelId, Name};
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) user: Name,
+    pub(crate) vhost: Name,
+    /// `peer -> broker`, both as address and port.
+    pub(crate) name: String,
+    pub(crate) client_properties: FieldTable,
+    pub(crate) channels: HashMap<ChannelId, Channel>,
+    /// Whether its client cannot take more deliveries now.
+    pub(crate) is_full: bool,
+    /// Whether it has published: only such connections are told about `connection.blocked`.
+    pub(crate) has_published: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(user: Name, vhost: Name, name: String, client_properties: FieldTable) -> Self {
+        Self {
+            user,
+            vhost,
+            name,
+            client_properties,
+            channels: HashMap::new(),
+            is_full: false,
+            has_published: false,
+        }
+    }
+
+    /// Returns whether the client told that it has a capability: <https://www.rabbitmq.com/docs/consumer-cancel>.
+    pub(crate) fn has_capability(&self, name: &str) -> bool {
+        match self.client_properties.inner().get("capabilities") {
+            Some(AMQPValue::FieldTable(table)) => table.inner().get(name) == Some(&AMQPValue::Boolean(true)),
+            _ => false,
+        }
+    }
+}

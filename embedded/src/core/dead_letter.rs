@@ -1,0 +1,136 @@
+//! What becomes of copies that leave their queue unconsumed.
+//!
+//! <https://www.rabbitmq.com/docs/dlx>; `rabbit_dead_letter.erl` (at most once) and `rabbit_fifo_dlx_worker.erl` (at least once).
+
+use std::sync::Arc;
+
+use amq_protocol::protocol::basic::AMQPProperties;
+
+use super::death::{self, Circumstances};
+use super::history::{Fate, left};
+use super::queue::{Discard, Reason};
+use super::state::{Core, QueueRef};
+use super::{Message, Millis, Name};
+
+impl Core {
+    /// Puts copies that left a queue on the list of [`Self::settle`].
+    pub(super) fn discard(&mut self, vhost: &Name, queue: &Name, discards: Vec<Discard>) {
+        for discard in discards {
+            self.discards.push_back(((vhost.clone(), queue.clone()), discard));
+        }
+    }
+
+    /// Publishes a copy to the dead-letter exchange of its queue, or drops it.
+    pub(super) fn dead_letter(&mut self, now: Millis, (vhost_name, name): &QueueRef, discard: Discard) {
+        let Some(vhost) = self.vhosts.get(vhost_name) else { return };
+        let Some(queue) = vhost.queues.get(name) else { return };
+        let message = &discard.entry.message;
+        let Some(exchange) = queue.settings.dead_letter_exchange.clone() else {
+            self.history.note(message, name, || left(discard.reason, None));
+            return;
+        };
+        let is_safe = queue.settings.dead_letter_at_least_once;
+        let key = queue.settings.dead_letter_routing_key.clone();
+        let time = self.seconds(now);
+        let mut dead = self.dead_copy(message, name, discard.reason, exchange, key, time);
+        dead.failures = discard.entry.failures;
+        let Some(vhost) = self.vhosts.get(vhost_name) else { return };
+        let mut targets = Vec::new();
+        // No such exchange: dropped at most once, kept at least once.
+        let exists = vhost.route(&dead.exchange, &dead, &mut targets).is_ok();
+        if discard.reason != Reason::Rejected {
+            targets.retain(|target| !death::is_cycle(&dead.deaths, target));
+        }
+        if is_safe && targets.is_empty() {
+            self.hold(now, vhost_name, name, discard);
+            return;
+        }
+        if !exists {
+            self.history.note(message, name, || left(discard.reason, None));
+            return;
+        }
+        let dead = Arc::new(dead);
+        self.history.publish(Arc::clone(&dead), true);
+        let is_refused = self.enqueue_all(now, vhost_name, &dead, &targets);
+        if is_safe && is_refused {
+            self.hold(now, vhost_name, name, discard);
+            return;
+        }
+        self.history.note(&discard.entry.message, name, || left(discard.reason, Some(&targets)));
+    }
+
+    /// Keeps a copy in its queue until its dead-letter queues take it.
+    fn hold(&mut self, now: Millis, vhost: &Name, name: &Name, discard: Discard) {
+        let found = self.vhosts.get_mut(vhost).and_then(|vhost| vhost.queues.get_mut(name));
+        if let Some(queue) = found {
+            self.history.note(&discard.entry.message, name, || Fate::Ready);
+            queue.hold_discard(now, discard);
+            self.touch_queue(vhost, name);
+        }
+    }
+
+    /// Returns the message as it goes to the dead-letter exchange.
+    fn dead_copy(
+        &self,
+        message: &Message,
+        queue: &Name,
+        reason: Reason,
+        exchange: Name,
+        key: Option<Name>,
+        time: u64,
+    ) -> Message {
+        let how = Circumstances {
+            queue,
+            reason,
+            time,
+            exchange: &message.exchange,
+            routing_keys: message.visible_keys().cloned().collect(),
+            expiration: message.properties.expiration().as_ref().map(ToString::to_string),
+        };
+        let mut dead = message.clone();
+        let is_first = dead.deaths.is_empty();
+        death::record(&mut dead.deaths, &how);
+        let mut headers = dead.properties.headers().clone().unwrap_or_default();
+        death::write_headers(&mut headers, &dead.deaths, &how, is_first);
+        dead.properties = without_expiration(dead.properties).with_headers(headers);
+        dead.id = self.history.next_id();
+        dead.exchange = exchange;
+        if let Some(key) = key {
+            dead.routing_key = key;
+            dead.further_keys = Vec::new();
+            dead.hidden_keys = 0;
+        }
+        dead
+    }
+}
+
+/// Takes the time to live away, so that the message does not expire again: <https://www.rabbitmq.com/docs/dlx#effects>.
+fn without_expiration(properties: AMQPProperties) -> AMQPProperties {
+    if properties.expiration().is_none() {
+        return properties;
+    }
+    let mut rest = AMQPProperties::default();
+    macro_rules! keep {
+        ($($field:ident => $with:ident),+ $(,)?) => {
+            $(if let Some(value) = properties.$field().clone() {
+                rest = rest.$with(value);
+            })+
+        };
+    }
+    keep! {
+        content_type => with_content_type,
+        content_encoding => with_content_encoding,
+        headers => with_headers,
+        delivery_mode => with_delivery_mode,
+        priority => with_priority,
+        correlation_id => with_correlation_id,
+        reply_to => with_reply_to,
+        message_id => with_message_id,
+        timestamp => with_timestamp,
+        kind => with_type,
+        user_id => with_user_id,
+        app_id => with_app_id,
+        cluster_id => with_cluster_id,
+    }
+    rest
+}

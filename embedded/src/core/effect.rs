@@ -1,0 +1,69 @@
+//! What goes into the core and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amq_protocol::protocol::{AMQPClass, basic};
+use amq_protocol::types::FieldTable;
+use bytes::Bytes;
+
+use super::{AmqpError, ChannelId, Message, Name};
+
+/// A connection that has authenticated itself and asks for a vhost.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// The user that it authenticated as.
+    pub(crate) user: Name,
+    /// The vhost that it asks for.
+    pub(crate) vhost: Name,
+    /// `peer -> broker`, both as address and port.
+    pub(crate) name: String,
+    /// What the client told about itself, with its capabilities.
+    pub(crate) client_properties: FieldTable,
+}
+
+/// A complete command on an open channel.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Any method without content.
+    Method(AMQPClass),
+    /// `basic.publish` with its content.
+    Publish {
+        /// The method.
+        method: basic::Publish,
+        /// The properties of its content header.
+        properties: Box<basic::AMQPProperties>,
+        /// The body, put together from its frames.
+        body: Bytes,
+    },
+}
+
+/// What the shell has to write to a connection.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// A method without content.
+    Method(ChannelId, AMQPClass),
+    /// A method with content: `basic.deliver`, `basic.get-ok` or `basic.return`.
+    Content {
+        /// The channel.
+        channel: ChannelId,
+        /// The method.
+        method: basic::AMQPMethod,
+        /// The message with its body.
+        message: Arc<Message>,
+        /// Goes out instead of the message's own properties.
+        properties: Option<Box<basic::AMQPProperties>>,
+    },
+    /// The broker closes a channel that did nothing wrong just now: a timeout, or a fault that a test asked for.
+    CloseChannel(ChannelId, AmqpError),
+    /// The broker closes the connection.
+    CloseConnection(AmqpError),
+    /// A fault: the TCP connection is reset.
+    Cut,
+    /// A fault: nothing is read or written any more, and the TCP connection stays open.
+    Mute,
+    /// A fault: nothing is read for so long.
+    PauseReading(Duration),
+    /// A fault: nothing is read until the connection is unblocked.
+    Block(bool),
+}

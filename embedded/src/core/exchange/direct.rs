@@ -1,0 +1,34 @@
+//! `direct`: the routing key is the binding's key. <https://www.rabbitmq.com/docs/exchanges#direct>
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Binding, Destination, Route};
+use crate::core::{Message, Name};
+
+/// Bindings by their key.
+#[derive(Debug, Default)]
+pub(super) struct Direct {
+    by_key: HashMap<Name, Vec<Arc<Binding>>>,
+}
+
+impl Route for Direct {
+    fn add(&mut self, binding: &Arc<Binding>) {
+        self.by_key.entry(binding.key.clone()).or_default().push(Arc::clone(binding));
+    }
+
+    fn remove(&mut self, binding: &Arc<Binding>) {
+        if let Some(bindings) = self.by_key.get_mut(&binding.key) {
+            bindings.retain(|known| !Arc::ptr_eq(known, binding));
+            if bindings.is_empty() {
+                self.by_key.remove(&binding.key);
+            }
+        }
+    }
+
+    fn route<'r>(&'r self, message: &Message, to: &mut dyn FnMut(&'r Destination)) {
+        for key in message.keys() {
+            self.by_key.get(key).into_iter().flatten().for_each(|binding| to(&binding.destination));
+        }
+    }
+}

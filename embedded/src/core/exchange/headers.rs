@@ -1,0 +1,74 @@
+//! `headers`: the binding's arguments are compared with the message's headers. <https://www.rabbitmq.com/docs/exchanges#headers>
+//!
+//! `rabbit_exchange_type_headers.erl`: keys that begin with `x-` count only for `all-with-x` and `any-with-x`; a value without a type (`void`)
+//! asks only for the key.
+
+use std::sync::Arc;
+
+use amq_protocol::types::{AMQPValue, FieldTable};
+
+use super::{Binding, Destination, Route};
+use crate::core::{AmqpError, Message, erlang, table};
+
+/// All bindings.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    bindings: Vec<Arc<Binding>>,
+}
+
+impl Route for Headers {
+    fn check(&self, binding: &Binding) -> Result<(), AmqpError> {
+        let text = match binding.arguments.inner().get("x-match") {
+            None => return Ok(()),
+            Some(AMQPValue::LongString(text)) => text.to_string(),
+            Some(other) => {
+                return Err(AmqpError::precondition_failed(format!(
+                    "Invalid x-match field type {} (value {}); expected longstr",
+                    erlang::type_name(other),
+                    erlang::term(other)
+                )));
+            }
+        };
+        if matches!(text.as_str(), "all" | "any" | "all-with-x" | "any-with-x") {
+            return Ok(());
+        }
+        Err(AmqpError::precondition_failed(format!(
+            "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
+            erlang::binary(text.as_bytes())
+        )))
+    }
+
+    fn add(&mut self, binding: &Arc<Binding>) {
+        self.bindings.push(Arc::clone(binding));
+    }
+
+    fn remove(&mut self, binding: &Arc<Binding>) {
+        self.bindings.retain(|known| !Arc::ptr_eq(known, binding));
+    }
+
+    fn route<'r>(&'r self, message: &Message, to: &mut dyn FnMut(&'r Destination)) {
+        let none = FieldTable::default();
+        let headers = message.properties.headers().as_ref().unwrap_or(&none);
+        for binding in &self.bindings {
+            if matches(&binding.arguments, headers) {
+                to(&binding.destination);
+            }
+        }
+    }
+}
+
+fn matches(arguments: &FieldTable, headers: &FieldTable) -> bool {
+    let kind = table::get_string(arguments, "x-match").unwrap_or("all");
+    let with_x = kind.ends_with("-with-x");
+    let mut asked = arguments
+        .inner()
+        .iter()
+        .filter(|(key, _)| key.as_str() != "x-match" && (with_x || !key.as_str().starts_with("x-")));
+    let mut holds = |(key, wanted): (&amq_protocol::types::ShortString, &AMQPValue)| {
+        headers
+            .inner()
+            .get(key.as_str())
+            .is_some_and(|found| matches!(wanted, AMQPValue::Void) || table::is_equal(wanted, found))
+    };
+    if kind.starts_with("any") { asked.any(&mut holds) } else { asked.all(&mut holds) }
+}

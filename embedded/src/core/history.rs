@@ -1,0 +1,145 @@
+//! What became of every message: the books of the broker.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::queue::Reason;
+use super::{ConsumerKey, Message, Name};
+
+/// Where one queue's copy of a message is, or how it ended. A copy is in exactly one of these states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// In the queue, or set aside there for a delayed retry.
+    Ready,
+    /// Delivered and not acknowledged.
+    Unacked {
+        /// The consumer tag; `None` for `basic.get`.
+        consumer: Option<Arc<str>>,
+    },
+    /// Acknowledged, or delivered without the need of it.
+    Acked {
+        /// The consumer tag; `None` for `basic.get`.
+        consumer: Option<Arc<str>>,
+    },
+    /// Left the queue for its dead-letter exchange: `rejected`, `expired`, `maxlen` or `delivery_limit`.
+    DeadLettered {
+        /// Why.
+        reason: &'static str,
+        /// The queues that it reached; empty if it was dropped because it reached none.
+        to: Vec<Arc<str>>,
+    },
+    /// Left the queue for good: it has no dead-letter exchange, or that does not exist.
+    Dropped {
+        /// `rejected`, `expired`, `maxlen` or `delivery_limit`.
+        reason: &'static str,
+    },
+    /// Never entered the queue: its length limit refused it.
+    Refused,
+    /// Purged.
+    Purged,
+    /// Went with its queue when that was deleted or expired.
+    Deleted,
+}
+
+/// A message in the books.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) message: Arc<Message>,
+    /// Whether it came back to its publisher as unroutable.
+    pub(crate) is_returned: bool,
+    /// Whether the broker itself published it, as a dead letter.
+    pub(crate) is_dead_letter: bool,
+    /// One for each queue that it reached.
+    pub(crate) copies: Vec<(Name, Fate)>,
+}
+
+/// The latest messages, the oldest first; older ones are forgotten.
+#[derive(Debug)]
+pub(crate) struct History {
+    limit: usize,
+    /// The id of the first record; ids have no gaps.
+    first: u64,
+    records: VecDeque<Record>,
+}
+
+impl History {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, first: 0, records: VecDeque::new() }
+    }
+
+    /// Numbers the next message.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.first + self.records.len() as u64
+    }
+
+    /// Enters a message that was just numbered.
+    pub(crate) fn publish(&mut self, message: Arc<Message>, is_dead_letter: bool) {
+        debug_assert_eq!(message.id, self.next_id(), "messages are entered in the order of their numbers");
+        if self.records.len() >= self.limit {
+            self.records.pop_front();
+            self.first += 1;
+        }
+        if self.limit == 0 {
+            self.first += 1;
+        } else {
+            self.records.push_back(Record {
+                message,
+                is_returned: false,
+                is_dead_letter,
+                copies: Vec::new(),
+            });
+        }
+    }
+
+    /// Notes that a message was returned.
+    pub(crate) fn returned(&mut self, message: &Message) {
+        if let Some(record) = self.record(message) {
+            record.is_returned = true;
+        }
+    }
+
+    /// Notes where a copy is now.
+    pub(crate) fn note(&mut self, message: &Message, queue: &Name, fate: impl FnOnce() -> Fate) {
+        let Some(record) = self.record(message) else { return };
+        match record.copies.iter_mut().find(|(name, _)| name == queue) {
+            Some((_, state)) => *state = fate(),
+            None => record.copies.push((queue.clone(), fate())),
+        }
+    }
+
+    /// Notes that copies left their queue together.
+    pub(crate) fn note_all<'m>(
+        &mut self,
+        messages: impl IntoIterator<Item = &'m Message>,
+        queue: &Name,
+        fate: &Fate,
+    ) {
+        for message in messages {
+            self.note(message, queue, || fate.clone());
+        }
+    }
+
+    /// Returns the records, the oldest first.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter()
+    }
+
+    fn record(&mut self, message: &Message) -> Option<&mut Record> {
+        let index = usize::try_from(message.id.checked_sub(self.first)?).ok()?;
+        self.records.get_mut(index)
+    }
+}
+
+/// Returns the tag of a consumer as the books hold it.
+pub(crate) fn tag(consumer: Option<&ConsumerKey>) -> Option<Name> {
+    consumer.map(|key| key.tag.clone())
+}
+
+/// Returns what is noted when a copy leaves its queue for `reason`; `to` is `None` without a dead-letter exchange.
+pub(crate) fn left(reason: Reason, to: Option<&[Name]>) -> Fate {
+    match to {
+        Some(queues) => Fate::DeadLettered { reason: reason.as_str(), to: queues.to_vec() },
+        None => Fate::Dropped { reason: reason.as_str() },
+    }
+}

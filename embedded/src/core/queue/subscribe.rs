@@ -1,0 +1,83 @@
+//! Consumers come and go.
+
+use super::{Consumer, Queue, QueueKind, Subscription};
+use crate::core::{AmqpError, ConsumerKey, Millis};
+
+impl Queue {
+    /// Adds a consumer: `rabbit_amqqueue_process.erl`, `check_exclusive_access`; `rabbit_stream_queue.erl`, `consume`.
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Millis,
+        started: u64,
+        vhost: &str,
+        subscription: Subscription,
+    ) -> Result<(), AmqpError> {
+        let name = &self.declaration.name;
+        let is_single = self.settings.single_active_consumer;
+        // Quorum queues and streams take no notice of the flag.
+        let is_in_use = self.consumers.has_exclusive()
+            || (subscription.exclusive && (self.consumers.len() > 0 || is_single));
+        if self.declaration.kind == QueueKind::Classic && is_in_use {
+            return Err(AmqpError::access_refused(format!(
+                "queue '{name}' in vhost '{vhost}' in exclusive use"
+            )));
+        }
+        if self.is_stream() {
+            if subscription.prefetch == 0 {
+                return Err(AmqpError::precondition_failed(format!(
+                    "consumer prefetch count is not set for stream queue '{name}' in vhost '{vhost}'"
+                )));
+            }
+            if subscription.no_ack {
+                return Err(AmqpError::not_implemented(format!(
+                    "automatic acknowledgement not supported by stream queue '{name}' in vhost '{vhost}'"
+                )));
+            }
+            self.stream.attach(now, started, &subscription.key, &subscription.arguments)?;
+        }
+        self.last_used = now;
+        self.consumers.add(subscription);
+        Ok(())
+    }
+
+    /// Removes a consumer; what it holds stays out. Returns whether there was one.
+    pub(crate) fn unsubscribe(&mut self, now: Millis, key: &ConsumerKey) -> bool {
+        self.last_used = now;
+        self.stream.detach(key);
+        self.consumers.remove(key)
+    }
+
+    /// The connection of a consumer cannot take more now, or can again.
+    pub(crate) fn pause(&mut self, key: &ConsumerKey, is_paused: bool) {
+        self.consumers.pause(key, is_paused);
+    }
+
+    /// Returns the consumers in the order of their subscription.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers.iter()
+    }
+
+    pub(crate) fn consumer_count(&self) -> usize {
+        self.consumers.len()
+    }
+
+    /// Returns how many consumers `queue.declare-ok` reports.
+    ///
+    /// A quorum queue leaves those out that wait behind a single active consumer, and counts cancelled ones that still hold
+    /// deliveries and each delivery of `basic.get`: `rabbit_fifo.erl`, `query_stat`.
+    pub(crate) fn declared_consumers(&self) -> u64 {
+        if !self.is_quorum() {
+            return self.consumers.len() as u64;
+        }
+        self.consumers.engaged() + self.got
+    }
+
+    /// Returns how long a consumer may hold a delivery, in milliseconds: its own limit wins over the queue's.
+    ///
+    /// `rabbit_queue_type.erl`, `get_consumer_timeout`.
+    pub(crate) fn consumer_timeout(&self, key: &ConsumerKey) -> Option<u64> {
+        let limit = self.settings.consumer_timeout?;
+        let own = self.consumers.get(key).and_then(|consumer| consumer.subscription.timeout);
+        Some(own.unwrap_or(limit))
+    }
+}

@@ -1,0 +1,133 @@
+//! The handle by which a test asks for faults.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ConfirmOrder, ConnectFault, Fault, Injected};
+use crate::core::{FaultPlan, Millis};
+use crate::io::{Engine, Hub};
+
+/// Asks a broker for faults; from [`Broker::faults`](crate::Broker::faults). Cheap to clone.
+///
+/// Faults strike at methods, counted over all connections; what struck is in [`log`](Self::log) and can be
+/// [replayed](Self::replay). All methods return at once.
+#[derive(Clone)]
+pub struct Faults {
+    hub: Arc<Hub>,
+}
+
+// === impl Faults ===
+
+impl Faults {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+
+    /// Strikes at the nth publish from now on; the next one is the first.
+    pub fn on_nth_publish(&self, nth: u64, fault: Fault) {
+        self.on_nth_method("basic.publish", nth, fault);
+    }
+
+    /// Strikes at the nth method of a kind from now on, such as `basic.ack` or `queue.declare`; the next one is the first.
+    ///
+    /// Methods of channels that are open count; the handshake and `channel.open` do not.
+    pub fn on_nth_method(&self, method: &str, nth: u64, fault: Fault) {
+        self.plan(|plan| plan.script(Some(method), nth, fault));
+    }
+
+    /// Strikes at the nth method of any kind from now on; the next one is the first.
+    pub fn on_nth_command(&self, nth: u64, fault: Fault) {
+        self.plan(|plan| plan.script(None, nth, fault));
+    }
+
+    /// Strikes at the nth TCP connection from now on; the next one is the first.
+    pub fn on_nth_connection(&self, nth: u64, fault: ConnectFault) {
+        self.plan(|plan| plan.script_connection(nth, fault));
+    }
+
+    /// Strikes at every connection that is made until [`Self::clear`].
+    pub fn on_every_connection(&self, fault: ConnectFault) {
+        self.plan(|plan| plan.every_connection = Some(fault));
+    }
+
+    /// Strikes every open connection now.
+    pub fn strike(&self, fault: &Fault) {
+        self.act(|engine, now| engine.core.strike_all(now, fault));
+    }
+
+    /// Strikes methods at random: of a million, so many are struck by one of these faults. The same seed and the same methods in the
+    /// same order draw the same faults.
+    pub fn at_random(&self, seed: u64, per_million: u32, faults: impl IntoIterator<Item = Fault>) {
+        let faults = faults.into_iter().collect();
+        self.plan(|plan| plan.roll(seed, per_million, faults));
+    }
+
+    /// Lets the faults of an earlier run strike again at the same methods, counted since the broker started.
+    pub fn replay(&self, log: &[Injected]) {
+        self.plan(|plan| {
+            for injected in log {
+                plan.script_at(None, injected.method_number, injected.fault.clone());
+            }
+        });
+    }
+
+    /// Sends confirms in another order than RabbitMQ's from now on.
+    pub fn order_confirms(&self, order: ConfirmOrder) {
+        self.plan(|plan| plan.order = order);
+    }
+
+    /// Seeds the order of [`ConfirmOrder::Adversarial`].
+    pub fn seed(&self, seed: u64) {
+        self.plan(|plan| plan.shuffle = Some(fastrand::Rng::with_seed(seed)));
+    }
+
+    /// Sends confirms so much later than they could go out, on the broker's clock, and together; zero sends them at once again.
+    pub fn delay_confirms(&self, delay: Duration) {
+        self.act(|engine, _| {
+            engine.core.faults.confirm_delay = Millis::from(delay).0;
+            engine.core.flush_delayed();
+        });
+    }
+
+    /// Holds every confirm back from now on, until [`Self::release_confirms`].
+    pub fn withhold_confirms(&self) {
+        self.plan(|plan| plan.withholds = true);
+    }
+
+    /// Sends every confirm that was held back.
+    pub fn release_confirms(&self) {
+        self.act(|engine, _| engine.core.release_confirms());
+    }
+
+    /// Forgets every fault that has not struck yet, and sends confirms as RabbitMQ does.
+    pub fn clear(&self) {
+        self.act(|engine, _| {
+            engine.core.faults.clear();
+            engine.core.release_confirms();
+        });
+    }
+
+    /// Returns what has struck so far, the first first.
+    #[must_use]
+    pub fn log(&self) -> Vec<Injected> {
+        self.hub.with(|engine, _| engine.core.faults.log().to_vec())
+    }
+
+    fn plan(&self, change: impl FnOnce(&mut FaultPlan)) {
+        self.hub.with(|engine, _| change(&mut engine.core.faults));
+    }
+
+    fn act(&self, act: impl FnOnce(&mut Engine, Millis)) {
+        self.hub.with(|engine, now| {
+            act(engine, now);
+            engine.flush(now);
+        });
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").finish_non_exhaustive()
+    }
+}

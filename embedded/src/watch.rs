@@ -1,0 +1,83 @@
+//! Looking into a running broker, and waiting for what a test expects.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::inspect::{Published, State};
+
+/// How long [`Broker::wait_until`] waits.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl Broker {
+    /// Returns everything that the broker holds now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.hub().with(|engine, now| engine.core.snapshot(now))
+    }
+
+    /// Returns the latest messages that were published and what became of each, the oldest first; dead letters are messages of
+    /// their own. How many are kept says [`Builder::history`](crate::Builder::history).
+    #[must_use]
+    pub fn published(&self) -> Vec<Published> {
+        self.hub().with(|engine, _| engine.core.published())
+    }
+
+    /// Waits until the broker is in a state that fulfils the condition, and returns that state.
+    ///
+    /// The condition is looked at after everything that happens in the broker, so it may be a brief state.
+    ///
+    /// # Panics
+    ///
+    /// If that does not happen within 10 s of real time; the message shows the last state.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    #[track_caller]
+    pub fn wait_until(
+        &self,
+        condition: impl FnMut(&State) -> bool + Send,
+    ) -> impl Future<Output = State> + Send {
+        self.wait_until_within(DEADLINE, condition)
+    }
+
+    /// As [`wait_until`](Self::wait_until) with another deadline.
+    ///
+    /// # Panics
+    ///
+    /// If that does not happen within the deadline of real time; the message shows the last state.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    #[track_caller]
+    pub fn wait_until_within(
+        &self,
+        deadline: Duration,
+        mut condition: impl FnMut(&State) -> bool + Send,
+    ) -> impl Future<Output = State> + Send {
+        let caller = Location::caller();
+        async move {
+            let waiting = async {
+                let mut changes = self.hub().changes();
+                loop {
+                    let state = self.state();
+                    if condition(&state) {
+                        return state;
+                    }
+                    // The broker's end is a change too, after which nothing changes any more.
+                    if changes.changed().await.is_err() {
+                        return std::future::pending().await;
+                    }
+                }
+            };
+            match tokio::time::timeout(deadline, waiting).await {
+                Ok(state) => state,
+                Err(_) => {
+                    panic!("{caller}: not within {deadline:?}; the broker's state:\n{:#?}", self.state())
+                }
+            }
+        }
+    }
+}
