@@ -184,6 +184,14 @@ impl std::str::FromStr for Config {
     }
 }
 
+impl TryFrom<&str> for Config {
+    type Error = ConfigError;
+
+    fn try_from(urls: &str) -> Result<Self, ConfigError> {
+        Self::from_url(urls)
+    }
+}
+
 impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {

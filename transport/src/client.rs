@@ -48,6 +48,8 @@ struct Inner {
 impl Client {
     /// Connects to the first endpoint that answers; each is tried once, in random order.
     ///
+    /// Takes a [`Config`], or URLs as text for one with the defaults.
+    ///
     /// The consuming connection is opened here, so wrong credentials show at once; the publishing one with the first publish.
     /// Later losses are repaired in the background, without limit, by [`ConnectionConfig::reconnect`].
     ///
@@ -62,7 +64,11 @@ impl Client {
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped attempt closes its sockets.
-    pub async fn connect(config: Config) -> Result<Self, Error> {
+    pub async fn connect(config: impl TryInto<Config, Error: Into<Error>>) -> Result<Self, Error> {
+        Self::connect_with(config.try_into().map_err(Into::into)?).await
+    }
+
+    async fn connect_with(config: Config) -> Result<Self, Error> {
         config.validate()?;
         let config = Arc::new(config);
         let runtime = Arc::new(IoRuntime::start()?);

@@ -85,6 +85,13 @@ impl std::error::Error for Error {
     }
 }
 
+/// What is a configuration already needs no conversion that could fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         Self::new(ErrorKind::Config, error.to_string())
