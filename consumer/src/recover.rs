@@ -75,6 +75,9 @@ fn last_attempt(cx: &Context, failure: Failure) -> Failure {
 }
 
 /// Copies the message until the copy is confirmed, or until the service stops.
+///
+/// The stop is heard between attempts. One that was sent is waited for, as long as the drain lasts: whoever hands the message back
+/// meanwhile leaves both it and its copy.
 async fn copy(
     to: Option<&QueueName>,
     cx: &Context,
@@ -89,16 +92,11 @@ async fn copy(
             return Settlement::Reject;
         }
     };
+    let publisher = cx.publisher().clone().retry(Retry::never(), Duration::ZERO);
     let delays = Retry::exponential(COPY_DELAY.0..=COPY_DELAY.1).jitter(true);
     let mut failed = 0;
     loop {
-        let copied =
-            stopping.run_until_cancelled(async { cx.publisher().publish_raw(message.clone()).await });
-        let error = match copied.await {
-            Some(Ok(_)) => return Settlement::Ack,
-            Some(Err(error)) => error,
-            None => return Settlement::Release,
-        };
+        let Err(error) = publisher.publish_raw(message.clone()).await else { return Settlement::Ack };
         failed += 1;
         let delay = delays.delay(failed).unwrap_or(COPY_DELAY.1);
         let dead_letter_queue = message.routing_key.as_str();

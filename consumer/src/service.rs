@@ -17,8 +17,8 @@ use crate::{
 
 /// Several consumers that start and stop together.
 ///
-/// Stopping has three steps: cancel the subscriptions and hand back what nobody has begun; let running handlers finish, up to the
-/// drain timeout, and settle them; write the last acknowledgements and close the channels.
+/// Stopping has three steps: cancel the subscriptions and hand back what nobody has begun; let running handlers, and copies on their
+/// way to a dead-letter queue, finish, up to the drain timeout, and settle them; write the last acknowledgements and close the channels.
 #[must_use = "a service does nothing until it is run"]
 pub struct Service {
     client: Client,
@@ -52,7 +52,7 @@ impl Service {
         self
     }
 
-    /// Sets how long running handlers may take to finish after the stop. The default is 30 s.
+    /// Sets how long running handlers and dead-letter copies may take to finish after the stop. The default is 30 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
