@@ -26,6 +26,9 @@ pub enum PublishErrorKind {
     /// The broker refused the message (`basic.nack`): it is not stored, or not in every queue.
     Nacked,
     /// The broker refused the message and closed the channel: a permission is missing, or a property is wrong. It is not stored.
+    ///
+    /// What was on its way beside it is [`Unknown`](Self::Unknown), and sent again by whoever retries; that may cost the connection as
+    /// well, because the client underneath sends what it has queued for a channel even after the broker closed it.
     Refused,
     /// No confirm arrived: the message may or may not be stored.
     ///
