@@ -17,6 +17,7 @@ use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Instant};
 use anyhow::Context as _;
 use garenne::prelude::*;
 use garenne_cli::Proxy;
+use garenne_embedded::Broker;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,14 +36,9 @@ pub(crate) struct Args {
     /// How many orders to publish.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     orders: u32,
-    /// The broker, as `amqp://user:password@host:port/vhost`.
-    #[arg(
-        long,
-        env = "AMQP_URL",
-        hide_env_values = true,
-        default_value = "amqp://guest:guest@localhost:5672"
-    )]
-    url: String,
+    /// A RabbitMQ to run on, as `amqp://user:password@host:port/vhost`; without it the demo brings the embedded broker.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    url: Option<String>,
     /// Leaves the connections alone.
     #[arg(long)]
     no_chaos: bool,
@@ -54,9 +50,14 @@ pub(crate) struct Args {
 /// Runs the demo; the exit code is 1 if a confirmed message was lost.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let direct = Config::from_url(&args.url)?.service("demo");
-    let broker = direct.endpoints[0].clone();
-    let proxy = Arc::new(Proxy::start(broker.authority()).await.context("cannot start the proxy")?);
+    let embedded = match args.url {
+        Some(_) => None,
+        None => Some(Broker::start().await.context("the embedded broker cannot start")?),
+    };
+    let url = args.url.as_deref().or(embedded.as_ref().map(Broker::url)).unwrap_or_default();
+    let direct = Config::from_url(url)?.service("demo");
+    let endpoint = direct.endpoints[0].clone();
+    let proxy = Arc::new(Proxy::start(endpoint.authority()).await.context("cannot start the proxy")?);
     let proxied = behind(&proxy, &direct);
 
     let operator = Client::connect(direct).await?;
@@ -79,6 +80,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     view.stop().await?;
     operator.close().await;
     signals.shutdown().await;
+
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
 
     let report = Report::new(&ledger, &stats, started.elapsed());
     report.print(args.json)?;

@@ -1,6 +1,7 @@
-//! The binary `garenne`: the demo and the benchmarks.
+//! The binary `garenne`: the demo, the embedded broker and the benchmarks.
 
 mod bench;
+mod broker;
 mod demo;
 
 use std::process::ExitCode;
@@ -19,8 +20,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs an order flow through RabbitMQ while its connections are cut, and accounts for every message.
+    /// Runs an order flow through a broker while its connections are cut, and accounts for every message.
     Demo(demo::Args),
+    /// Runs the embedded broker, in memory, for development and tests with clients of any language.
+    Broker(broker::Args),
     /// Measures publishing or consuming through the typed API.
     Bench(bench::Args),
 }
@@ -31,6 +34,7 @@ async fn main() -> ExitCode {
     log_to_stderr();
     let outcome = match cli.command {
         Command::Demo(args) => demo::run(args).await,
+        Command::Broker(args) => broker::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     };
     outcome.unwrap_or_else(|error| {

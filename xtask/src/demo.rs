@@ -1,4 +1,4 @@
-//! `cargo demo`: the main job, on a broker that is started for it.
+//! `cargo demo`: the main job, on the embedded broker, or with `--docker` on a RabbitMQ that is started for it.
 
 use std::process::{Command, ExitCode};
 
@@ -10,12 +10,15 @@ use crate::{broker, environment};
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// Handed to `garenne demo` as they are; with `--url` no broker is started
+    /// Handed to `garenne demo` as they are, but for `--docker`, which starts a RabbitMQ to run it on
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// Builds the command line, resolves a broker, runs the demo, removes the broker; the exit code is the demo's.
+/// The flag that asks for a RabbitMQ.
+const DOCKER: &str = "--docker";
+
+/// Builds the command line, resolves a broker if one is asked for, runs the demo, removes the broker; the exit code is the demo's.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let cli = ["--package", "garenne-cli", "--bin", "garenne"];
     // Built first: a mistake in the code should not cost the start of a broker.
@@ -24,12 +27,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     let mut demo = cargo();
     demo.args(["run", "--quiet"]).args(cli).args(["--", "demo"]);
-    let broker = if needs_broker(&options.arguments) { Some(broker::resolve()?) } else { None };
+    let (on_rabbitmq, arguments) = split(&options.arguments);
+    let broker = if on_rabbitmq { Some(broker::resolve()?) } else { None };
     if let Some(broker) = &broker {
         demo.env("AMQP_URL", &broker.amqp_url).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
     }
     // Ctrl-C reaches the demo from the terminal; it stops in order, and this task waits for that.
-    let status = demo.args(&options.arguments).status().context("garenne demo")?;
+    let status = demo.args(arguments).status().context("garenne demo")?;
     drop(broker);
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or_else(|| ExitCode::from(130), ExitCode::from))
@@ -41,11 +45,10 @@ fn cargo() -> Command {
     command
 }
 
-/// Returns whether the demo will connect to a broker that the user did not name.
-fn needs_broker(arguments: &[String]) -> bool {
-    !arguments.iter().any(|argument| {
-        argument == "--url" || argument.starts_with("--url=") || argument == "--help" || argument == "-h"
-    })
+/// Tells whether the demo is to run on RabbitMQ, and what remains for the demo itself.
+fn split(arguments: &[String]) -> (bool, Vec<&String>) {
+    let rest: Vec<_> = arguments.iter().filter(|&argument| argument != DOCKER).collect();
+    (rest.len() < arguments.len(), rest)
 }
 
 #[cfg(test)]
@@ -53,14 +56,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_broker_is_started_for_a_named_one_or_for_help() {
-        let needs = |arguments: &[&str]| {
-            needs_broker(&arguments.iter().map(|&argument| argument.to_owned()).collect::<Vec<_>>())
-        };
-        assert!(needs(&[]));
-        assert!(needs(&["--orders", "100", "--json"]));
-        assert!(!needs(&["--url", "amqp://h"]));
-        assert!(!needs(&["--url=amqp://h"]));
-        assert!(!needs(&["--help"]));
+    fn rabbitmq_is_only_started_when_asked_for() {
+        let arguments = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        assert_eq!(split(&arguments(&[])), (false, vec![]));
+        assert_eq!(split(&arguments(&["--json"])), (false, vec![&"--json".to_owned()]));
+        assert_eq!(split(&arguments(&["--docker", "--json"])), (true, vec![&"--json".to_owned()]));
     }
 }
