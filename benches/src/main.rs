@@ -4,6 +4,7 @@
 //! no correlation of returns, no supervision, no limits.
 
 mod consume;
+mod embedded;
 mod load;
 mod publish;
 
@@ -25,6 +26,8 @@ enum What {
     ConsumeAckEach(Options),
     /// One consumer that acks every 50th delivery with `multiple`.
     ConsumeAckBy50(Options),
+    /// The embedded broker: its start, publishing and consuming.
+    Embedded(embedded::EmbeddedOptions),
 }
 
 /// The options, as those of `garenne bench`.
@@ -67,6 +70,7 @@ async fn main() -> anyhow::Result<()> {
         What::Publish(options) => (publish::pipelined(&options).await?, options.json),
         What::ConsumeAckEach(options) => (consume::ack_each(&options).await?, options.json),
         What::ConsumeAckBy50(options) => (consume::ack_by_50(&options).await?, options.json),
+        What::Embedded(options) => return embedded::run(&options).await,
     };
     Ok(measured.print(json)?)
 }

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// How many handlers of Garenne run at once.
     #[arg(long, default_value_t = 1)]
     concurrency: u16,
+    /// Measures only the embedded broker.
+    #[arg(long)]
+    embedded: bool,
     /// Writes the table into `docs/performance.md` instead of standard output only.
     #[arg(long)]
     write: bool,
@@ -46,13 +49,35 @@ struct Run {
     p999_us: f64,
 }
 
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
+/// What the embedded broker gives one connection, and what it is to give.
+#[derive(Debug, Clone, Deserialize)]
+struct Embedded {
+    ready_ms: f64,
+    published_per_second: f64,
+    consumed_per_second: f64,
+}
+
+/// The names of the tables in the page.
+const MEASURED: &str = "measured";
+const EMBEDDED: &str = "embedded";
 
 /// Measures on a broker and prints the table.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let root = &environment::root();
     build(root)?;
+    if !args.embedded {
+        compare(args, root)?;
+    }
+    let table = embedded_table(args, root)?;
+    println!("{table}");
+    if args.write {
+        write(EMBEDDED, &table, &root.join("docs/performance.md"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures Garenne beside its peers on one RabbitMQ.
+fn compare(args: &Args, root: &Path) -> anyhow::Result<()> {
     let broker = broker::resolve()?;
     let mut contenders = contenders();
     for round in 1..=args.rounds {
@@ -65,9 +90,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let table = table(&contenders, args)?;
     println!("{table}");
     if args.write {
-        write(&table, &root.join("docs/performance.md"))?;
+        write(MEASURED, &table, &root.join("docs/performance.md"))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn contenders() -> Vec<Contender> {
@@ -156,12 +181,48 @@ fn table(contenders: &[Contender], args: &Args) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Replaces what stands between the two markers.
-fn write(table: &str, path: &Path) -> anyhow::Result<()> {
+/// Measures the embedded broker as often as the others, and takes the medians.
+fn embedded_table(args: &Args, root: &Path) -> anyhow::Result<String> {
+    let mut runs = Vec::new();
+    for _ in 0..args.rounds {
+        let mut command = Command::new(root.join("target/release/garenne-benches"));
+        let output = command
+            .arg("embedded")
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot run garenne-benches")?;
+        ensure!(output.status.success(), "the benchmark of the embedded broker failed: {}", output.status);
+        let run: Embedded = serde_json::from_slice(&output.stdout).context("it printed no measurement")?;
+        runs.push(run);
+    }
+    let median = |figure: fn(&Embedded) -> f64| {
+        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let mut text = String::new();
+    writeln!(
+        text,
+        "Medians of {} rounds.\n\n| embedded broker | target | measured |\n|---|---:|---:|",
+        args.rounds
+    )?;
+    for (name, target, measured) in [
+        ("ready, from nothing to an open channel, ms", "at most 10", median(|run| run.ready_ms)),
+        ("confirmed publishes a second", "at least 100,000", median(|run| run.published_per_second)),
+        ("deliveries a second, acked by 50", "at least 60,000", median(|run| run.consumed_per_second)),
+    ] {
+        writeln!(text, "| {name} | {target} | {measured:.1} |")?;
+    }
+    Ok(text)
+}
+
+/// Replaces what stands between the two markers of a table.
+fn write(name: &str, table: &str, path: &Path) -> anyhow::Result<()> {
+    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
     let page = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let missing = || format!("{} lacks the marker `{BEGIN}` or `{END}`", path.display());
-    let (before, rest) = page.split_once(BEGIN).with_context(missing)?;
-    let (_, after) = rest.split_once(END).with_context(missing)?;
-    std::fs::write(path, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
+    let missing = || format!("{} lacks the marker `{begin}` or `{end}`", path.display());
+    let (before, rest) = page.split_once(&begin).with_context(missing)?;
+    let (_, after) = rest.split_once(&end).with_context(missing)?;
+    std::fs::write(path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?;
     Ok(())
 }
