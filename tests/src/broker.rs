@@ -42,6 +42,15 @@ impl Broker {
             .await
     }
 
+    /// Describes an embedded broker with its management API, as this user sees it.
+    pub(crate) fn embedded(broker: &garenne_embedded::Broker, user: &str) -> Self {
+        let address = broker.address();
+        let management = broker.management_address().expect("the fixture asks for the management API");
+        let host = address.ip().to_string();
+        let management = Management::new(&host, management.port(), user, log::password());
+        Self { host, amqp_port: address.port(), user: user.to_owned(), management, container: None }
+    }
+
     /// Starts a broker in a container, with published ports that survive a restart if they are given (AMQP, management).
     pub(crate) async fn start(ports: Option<(u16, u16)>) -> Self {
         let password = log::password();

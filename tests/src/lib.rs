@@ -29,7 +29,9 @@ mod own_broker;
 mod program;
 mod reaper;
 mod runtime;
+mod target;
 mod vhost;
+pub mod wire;
 
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub use crate::eventually::eventually;
 pub use crate::management::{Management, encode};
 pub use crate::own_broker::OwnBroker;
 pub use crate::program::{check_output, program};
+pub use crate::target::{Target, User};
 pub use crate::vhost::Vhost;
 
 /// One second, to write deadlines with.

@@ -14,12 +14,29 @@ pub struct Vhost {
     host: String,
     address: String,
     management: crate::Management,
+    /// `None` on RabbitMQ.
+    embedded: Option<garenne_embedded::Broker>,
 }
 
 impl Vhost {
     /// Makes a vhost on the broker that all tests share.
     pub async fn new() -> Self {
         Self::on(Broker::shared().await).await
+    }
+
+    /// Makes a vhost on an embedded broker of its own.
+    pub async fn embedded() -> Self {
+        log::install();
+        let embedded = garenne_embedded::Broker::builder()
+            .user("administrator", log::password())
+            .management()
+            .start()
+            .await;
+        let embedded = embedded.expect("the embedded broker starts");
+        let broker = Broker::embedded(&embedded, "administrator");
+        let mut vhost = Self::on(&broker).await;
+        vhost.embedded = Some(embedded);
+        vhost
     }
 
     /// Makes a vhost on this broker.
@@ -33,7 +50,7 @@ impl Vhost {
         for user in [&name, &broker.user] {
             management.put(&format!("/permissions/{name}/{}", encode(user)), &all).await;
         }
-        Self { name, host: broker.host.clone(), address: broker.address(), management }
+        Self { name, host: broker.host.clone(), address: broker.address(), management, embedded: None }
     }
 
     /// Returns the name of the vhost, which is also the name of its user.
@@ -122,6 +139,21 @@ impl Vhost {
         }
     }
 
+    /// Closes every channel of this vhost from the broker's side with 406, as for an unknown delivery tag.
+    pub async fn close_channels(&self) {
+        if let Some(embedded) = &self.embedded {
+            let text = "unknown delivery tag 999999".to_owned();
+            embedded.faults().strike(&garenne_embedded::Fault::CloseChannel { code: 406, text });
+            return;
+        }
+        let close = format!(
+            "[rabbit_channel_common:do(C, {{'basic.ack', 999999, false}}) || C <- rabbit_channel:list(), \
+             rabbit_channel:info(C, [vhost]) =:= [{{vhost, <<\"{}\">>}}]].",
+            self.name
+        );
+        Broker::shared().await.rabbitmqctl(&["eval", &close]).await;
+    }
+
     /// Closes every connection to this vhost from the broker's side (320 `CONNECTION_FORCED`) and returns how many there were.
     pub async fn force_close(&self) -> usize {
         let connections = self.connections().await;
@@ -179,6 +211,10 @@ impl Vhost {
 
 impl Drop for Vhost {
     fn drop(&mut self) {
+        if self.embedded.is_some() {
+            // It ends with everything in it.
+            return;
+        }
         let (name, management) = (self.name.clone(), self.management.clone());
         runtime::cleanup(async move {
             // A test may have stopped its broker: then there is nothing to delete.

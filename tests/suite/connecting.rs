@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use garenne_shared::{Config, Secret, config::Address};
-use garenne_tests::{Mode, SECONDS, Vhost, eventually};
+use garenne_tests::{Mode, SECONDS, eventually};
 use garenne_transport::{Client, ConnectionState, ErrorKind};
 use tokio::{net::TcpListener, time::timeout};
 
@@ -25,7 +25,7 @@ fn io_threads() -> usize {
 
 #[tokio::test]
 async fn the_capabilities_are_read_from_the_broker() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     assert_eq!(client.capabilities().product, "RabbitMQ");
     let overview = vhost.management().get("/overview").await.expect("the API answers");
@@ -35,7 +35,7 @@ async fn the_capabilities_are_read_from_the_broker() {
 
 #[tokio::test]
 async fn a_wrong_password_is_refused_at_once_and_not_shown() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let mut config = vhost.config();
     config.endpoints[0].password = Secret::new("wr0ng-passw0rd");
     let error = timeout(AT_ONCE, refused(config)).await.expect("it is not retried");
@@ -45,7 +45,7 @@ async fn a_wrong_password_is_refused_at_once_and_not_shown() {
 
 #[tokio::test]
 async fn a_vhost_that_does_not_exist_is_refused_at_once() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let mut config = vhost.config();
     config.endpoints[0].vhost = "no-such-vhost".to_owned();
     let error = timeout(AT_ONCE, refused(config)).await.expect("it is not retried");
@@ -54,7 +54,7 @@ async fn a_vhost_that_does_not_exist_is_refused_at_once() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_down_is_passed_over() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let dead = Address { host: "127.0.0.1".to_owned(), port: unused_port().await, ..Address::default() };
     for _ in 0..4 {
         let mut config = vhost.config();
@@ -76,7 +76,7 @@ async fn unused_port() -> u16 {
 
 #[tokio::test]
 async fn a_peer_that_never_answers_is_given_up_at_the_deadline() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mut config = vhost.config();
     config.endpoints[0].port = silent.local_addr().expect("its number").port();
@@ -88,7 +88,7 @@ async fn a_peer_that_never_answers_is_given_up_at_the_deadline() {
 
 #[tokio::test]
 async fn a_configuration_that_cannot_work_is_refused_by_name() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let mut config = vhost.config();
     config.publish.window = 0;
     let error = refused(config).await;
@@ -98,7 +98,7 @@ async fn a_configuration_that_cannot_work_is_refused_by_name() {
 
 #[tokio::test]
 async fn an_ipv6_literal_is_what_is_connected_to() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
         // The literal must not become another host, also where this machine has no IPv6.
         let mut config = vhost.config();
@@ -128,7 +128,7 @@ async fn an_ipv6_literal_is_what_is_connected_to() {
 
 #[tokio::test]
 async fn a_port_that_accepts_and_closes_during_an_outage_does_not_stall_the_return() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     let mut config = vhost.config_through(&proxy);
     config.connection.reconnect = garenne_shared::Retry::fixed(Duration::from_millis(50));
@@ -155,7 +155,7 @@ async fn a_port_that_accepts_and_closes_during_an_outage_does_not_stall_the_retu
 
 #[tokio::test]
 async fn dropping_the_last_handle_closes_the_connections() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let publisher = garenne_producer::Publisher::new(&client);
     let _ = publisher.publish_raw(garenne_shared::Outgoing::new("", "nowhere", "x")).await;
@@ -178,7 +178,7 @@ async fn dropping_the_last_handle_closes_the_connections() {
 
 #[tokio::test]
 async fn a_broker_that_ends_every_connection_is_not_dialed_in_a_hot_loop() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     let mut config = vhost.config_through(&proxy);
     config.connection.reconnect = garenne_shared::Retry::fixed(SECONDS);

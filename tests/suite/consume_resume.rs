@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use garenne_shared::{Config, Retry};
-use garenne_tests::{Broker, Direction, SECONDS, Vhost, eventually};
+use garenne_tests::{Direction, SECONDS, eventually};
 use garenne_transport::{Client, ErrorKind, Event, Events, Settlement, Subscription};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -42,7 +42,7 @@ async fn resubscribed(events: &mut Events) -> u32 {
 
 #[tokio::test]
 async fn a_queue_deleted_and_declared_again_is_read_again() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = Client::connect(impatient(vhost.config())).await.expect("the broker is there");
     let mut events = client.events();
@@ -64,7 +64,7 @@ async fn a_queue_deleted_and_declared_again_is_read_again() {
 
 #[tokio::test]
 async fn a_channel_that_the_broker_closes_is_replaced_on_the_same_connection() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = Client::connect(impatient(vhost.config())).await.expect("the broker is there");
     fill(&vhost, 0..10).await;
@@ -73,13 +73,7 @@ async fn a_channel_that_the_broker_closes_is_replaced_on_the_same_connection() {
     let epoch = client.health().consume.epoch;
     let held = next(&mut subscriber).await;
 
-    // An ack of an unknown tag, injected in the broker: 406 on every channel of this vhost.
-    let close = format!(
-        "[rabbit_channel_common:do(C, {{'basic.ack', 999999, false}}) || C <- rabbit_channel:list(), \
-         rabbit_channel:info(C, [vhost]) =:= [{{vhost, <<\"{}\">>}}]].",
-        vhost.name()
-    );
-    Broker::shared().await.rabbitmqctl(&["eval", &close]).await;
+    vhost.close_channels().await;
     resubscribed(&mut events).await;
     // The channel of this delivery is gone: the ack is not sent, and the broker delivers it again.
     let first = number(&held);
@@ -96,7 +90,7 @@ async fn a_channel_that_the_broker_closes_is_replaced_on_the_same_connection() {
 #[tokio::test]
 async fn a_cut_under_load_loses_nothing_and_sends_no_stale_ack() {
     const N: u32 = 1000;
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let proxy = vhost.proxy().await;
     let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");
@@ -125,7 +119,7 @@ async fn a_cut_under_load_loses_nothing_and_sends_no_stale_ack() {
 
 #[tokio::test]
 async fn twenty_cuts_in_a_row_leave_exactly_one_consumer() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let proxy = vhost.proxy().await;
     let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");
@@ -145,7 +139,7 @@ async fn twenty_cuts_in_a_row_leave_exactly_one_consumer() {
 
 #[tokio::test]
 async fn the_first_subscription_fails_at_once_when_waiting_would_not_help() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let refused = async |subscription: Subscription| {
         let attempt = timeout(10 * SECONDS, client.subscribe(subscription)).await;
@@ -170,7 +164,7 @@ async fn the_first_subscription_fails_at_once_when_waiting_would_not_help() {
 async fn handlers_that_finish_in_any_order_while_the_connection_is_cut_lose_nothing() {
     const N: u32 = 800;
     const CUTS: usize = 8;
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let proxy = vhost.proxy().await;
     let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use garenne_tests::{Vhost, eventually};
+use garenne_tests::eventually;
 use garenne_transport::{ErrorKind, Settlement};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use crate::consuming::{
 
 #[tokio::test]
 async fn what_overtook_a_slow_neighbour_is_acked_and_not_redelivered() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..300).await;
@@ -33,7 +33,7 @@ async fn what_overtook_a_slow_neighbour_is_acked_and_not_redelivered() {
 
 #[tokio::test]
 async fn every_outcome_reaches_the_broker() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let arguments = serde_json::json!({
         "x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead",
     });
@@ -64,7 +64,7 @@ async fn every_outcome_reaches_the_broker() {
 
 #[tokio::test]
 async fn draining_redelivers_nothing_that_was_finished() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..500).await;
@@ -96,7 +96,7 @@ async fn draining_redelivers_nothing_that_was_finished() {
 
 #[tokio::test]
 async fn a_cancelled_subscription_returns_the_rest_and_then_none() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..100).await;
@@ -117,7 +117,7 @@ async fn a_cancelled_subscription_returns_the_rest_and_then_none() {
 
 #[tokio::test]
 async fn closing_names_how_many_were_left() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..10).await;
@@ -136,7 +136,7 @@ async fn closing_names_how_many_were_left() {
 
 #[tokio::test]
 async fn a_crash_between_handling_and_ack_redelivers() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..3).await;
@@ -157,7 +157,7 @@ async fn a_crash_between_handling_and_ack_redelivers() {
 
 #[tokio::test]
 async fn dropping_gives_back() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..30).await;
@@ -183,7 +183,7 @@ async fn dropping_gives_back() {
 
 #[tokio::test]
 async fn the_prefetch_is_the_most_that_is_ever_outstanding() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..50).await;
@@ -207,7 +207,7 @@ async fn the_prefetch_is_the_most_that_is_ever_outstanding() {
 
 #[tokio::test]
 async fn closing_the_client_first_sends_what_is_settled() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..100).await;
@@ -223,7 +223,7 @@ async fn closing_the_client_first_sends_what_is_settled() {
 
 #[tokio::test]
 async fn a_settlement_after_the_channel_is_gone_is_counted_and_not_sent() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..3).await;

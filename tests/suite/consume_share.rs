@@ -1,9 +1,8 @@
-//! Sharing a queue, reading a stream, and handlers that block.
+//! Sharing a queue and reading a stream.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
-use garenne_tests::{Vhost, eventually};
+use garenne_tests::eventually;
 use garenne_transport::{Client, Settlement};
 use serde_json::json;
 
@@ -13,7 +12,7 @@ use crate::consuming::{
 
 #[tokio::test]
 async fn two_consumers_of_a_queue_each_get_some_and_together_everything_once() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     let client = vhost.connect().await;
     let mut one = subscribe(&client, 10).await;
@@ -36,35 +35,9 @@ async fn two_consumers_of_a_queue_each_get_some_and_together_everything_once() {
     expect(&vhost, 0, 0).await;
 }
 
-/// On one thread, so that nothing else of the test's runtime runs meanwhile.
-#[tokio::test(flavor = "current_thread")]
-async fn handlers_that_block_their_thread_do_not_cost_the_connection() {
-    let vhost = Vhost::new().await;
-    declare(&vhost).await;
-    let mut config = vhost.config();
-    config.connection.heartbeat = Duration::from_secs(1);
-    let client = Client::connect(config).await.expect("the broker is there");
-    fill(&vhost, 0..3).await;
-    let mut subscriber = subscribe(&client, 10).await;
-    let epoch = client.health().consume.epoch;
-    for expected in 0..3 {
-        let delivery = next(&mut subscriber).await;
-        assert_eq!(number(&delivery), expected);
-        assert!(!delivery.message.redelivered);
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(3) {
-            std::hint::spin_loop();
-        }
-        delivery.unsettled.settle(Settlement::Ack);
-    }
-    subscriber.close(SOON).await.expect("everything is settled");
-    assert_eq!(client.health().consume.epoch, epoch, "the connection stayed");
-    expect(&vhost, 0, 0).await;
-}
-
 #[tokio::test]
 async fn a_stream_is_read_from_an_offset() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue(QUEUE, json!({ "x-queue-type": "stream" })).await;
     let client = vhost.connect().await;
     fill(&vhost, 0..100).await;
@@ -81,7 +54,7 @@ async fn a_stream_is_read_from_an_offset() {
 
 #[tokio::test]
 async fn a_stream_is_read_on_after_a_cut_from_where_it_was_left() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue(QUEUE, json!({ "x-queue-type": "stream" })).await;
     let proxy = vhost.proxy().await;
     let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is there");

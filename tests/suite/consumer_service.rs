@@ -78,7 +78,7 @@ fn written(path: &Path) -> Vec<Value> {
 }
 
 async fn vhost_with(messages: u32) -> Vhost {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     declare(&vhost).await;
     fill(&vhost, 0..messages).await;
     vhost
@@ -251,7 +251,7 @@ async fn two_do_not_append_to_one_file() {
 
 #[tokio::test]
 async fn a_queue_that_does_not_exist_is_named() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let done = run(&vhost.url(), &[]).await;
     done.check(1, "read 0, written 0, redelivered 0");
     assert!(done.stderr.contains(&format!("`{QUEUE}`")), "{}", done.stderr);
@@ -259,7 +259,7 @@ async fn a_queue_that_does_not_exist_is_named() {
 
 #[tokio::test]
 async fn a_broker_that_cannot_be_reached_is_named() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     proxy.set_mode(Mode::Refuse);
     let done = run(&vhost.url_through(&proxy), &[]).await;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use garenne_shared::Config;
-use garenne_tests::{Mode, SECONDS, Vhost, check_output, log, program};
+use garenne_tests::{Mode, SECONDS, check_output, log, program};
 use garenne_transport::{Client, Error};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -39,7 +39,7 @@ async fn refused(url: &str) -> Error {
 
 #[tokio::test]
 async fn failed_connects_show_no_credential() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let url = vhost.url();
     let wrong_password = url.replace(log::password(), &format!("{}x", log::password()));
     check_error("a refused password", &refused(&wrong_password).await);
@@ -55,7 +55,7 @@ async fn failed_connects_show_no_credential() {
 
 #[tokio::test]
 async fn a_connected_client_shows_no_credential() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     check("the configuration", &vhost.config());
     let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is reachable");
@@ -80,7 +80,7 @@ fn malformed_urls_show_no_credential() {
 
 #[tokio::test]
 async fn programs_that_log_everything_show_no_credential() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue("q", serde_json::json!({})).await;
     let producer = program("garenne-producer", "producer").await;
     let mut producer = Command::new(producer);

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// Applies a queue that is bound to the topic exchange `orders`, and publishes one order.
 async fn order_in(queue: impl Into<QueueDefinition>) -> (Vhost, Client) {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let topology = Topology::new().exchange(Exchange::topic("orders").bound_elsewhere()).queue(queue);
     client.apply(&topology).await.expect("it is applied");
@@ -89,7 +89,7 @@ async fn a_classic_queue_dead_letters_as_well() {
 
 #[tokio::test]
 async fn dead_letters_go_through_an_exchange_of_ones_own() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let topology = Topology::new()
         .exchange(Exchange::direct("dead"))
@@ -107,7 +107,7 @@ async fn dead_letters_go_through_an_exchange_of_ones_own() {
 
 #[tokio::test]
 async fn dead_letters_wait_in_their_queue_until_their_target_takes_them() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let topology = Topology::new().queue(Queue::quorum("billing").dead_letter());
     client.apply(&topology).await.expect("it is applied");

@@ -26,13 +26,15 @@ mod middleware;
 mod publish;
 #[path = "../../examples/publish_subscribe.rs"]
 mod publish_subscribe;
+#[path = "../../examples/testing.rs"]
+mod testing;
 
-use garenne_tests::{SECONDS, Vhost};
+use garenne_tests::SECONDS;
 use garenne_transport::Client;
 use tokio::time::timeout;
 
 async fn check(example: impl AsyncFnOnce(&Client) -> anyhow::Result<()>) {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     timeout(60 * SECONDS, example(&client)).await.expect("in time").expect("it succeeds");
     client.close().await;
@@ -45,6 +47,13 @@ macro_rules! examples {
             check($example::run).await;
         }
     )*};
+}
+
+#[tokio::test]
+async fn the_example_testing_works() {
+    testing::a_declined_card_is_dead_lettered().await.expect("it is put aside");
+    testing::a_lost_connection_loses_no_payment().await.expect("nothing is lost");
+    testing::a_forgotten_payment_expires_after_eight_hours().await.expect("it expires");
 }
 
 examples! {

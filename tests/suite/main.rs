@@ -1,4 +1,4 @@
-//! The integration suites, in one binary against one broker.
+//! The integration suites, in one binary against one RabbitMQ. Most of them also run on the embedded broker: `embedded/main.rs`.
 
 mod connecting;
 mod consume_resume;
@@ -12,8 +12,10 @@ mod examples;
 mod fixture;
 mod giving_up;
 mod handling;
+mod heartbeats;
 mod orders;
 mod outages;
+mod plugins;
 mod producer_library;
 mod producer_service;
 mod producer_stream;
@@ -25,3 +27,10 @@ mod publishing;
 mod routing;
 mod topology;
 mod workshop;
+
+use garenne_tests::Vhost;
+
+/// Makes the vhost of one test.
+pub(crate) async fn vhost() -> Vhost {
+    Vhost::new().await
+}

@@ -35,7 +35,7 @@ impl Placed {
 
 /// Makes a vhost with the exchange and the queue; the queue has these arguments.
 pub(crate) async fn vhost_with_orders(arguments: Value) -> Vhost {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let (management, name) = (vhost.management(), vhost.name());
     management.put(&format!("/exchanges/{name}/orders"), &json!({ "type": "topic", "durable": true })).await;
     vhost.declare_queue("billing", arguments).await;

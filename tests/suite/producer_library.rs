@@ -111,7 +111,9 @@ async fn a_nacked_publish_is_retried_with_its_id_until_there_is_room() {
     let mut second = publisher.publish(&Placed::in_eu(2)).message_id("kept").into_future();
     timeout(SECONDS / 2, &mut second).await.expect_err("the queue is full");
     billing_holds(&vhost, 1).await;
-    assert_eq!(ids_in_billing(&vhost).await.into_iter().collect::<Vec<_>>(), [first.message_id]);
+    // One only: an attempt that is under way may already be in the place that this makes.
+    let taken = vhost.take_raw("billing", 1).await;
+    assert_eq!(taken[0]["properties"]["message_id"], first.message_id);
     let receipt = second.await.unwrap();
     assert!(receipt.attempts > 1);
     assert!(receipt.latency >= SECONDS / 2, "{:?}", receipt.latency);

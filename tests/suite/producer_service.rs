@@ -6,7 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use garenne_tests::{Direction, Mode, SECONDS, Vhost, check_output, eventually, program};
+use garenne_tests::{Direction, Mode, SECONDS, check_output, eventually, program};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::{
@@ -211,7 +211,7 @@ async fn wrong_usage_exits_with_2_and_shows_no_password() {
 
 #[tokio::test]
 async fn a_broker_that_cannot_be_reached_exits_with_1_and_names_the_endpoint() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     proxy.set_mode(Mode::Refuse);
     let done = run(&vhost.url_through(&proxy), &[], b"1\n").await;

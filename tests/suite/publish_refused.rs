@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use garenne_shared::{ExchangeName, Outgoing, RoutingKey};
-use garenne_tests::Vhost;
 use garenne_transport::{Client, PublishErrorKind};
 use serde_json::json;
 
@@ -12,7 +11,7 @@ use crate::publishing::{QUEUE, bound, direct, exchange, holds, idle, publish};
 
 #[tokio::test]
 async fn a_full_queue_that_rejects_publishes_nacks_them() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let full = json!({ "x-queue-type": "classic", "x-max-length": 3, "x-overflow": "reject-publish" });
     vhost.declare_queue(QUEUE, full).await;
     let client = vhost.connect().await;
@@ -37,7 +36,7 @@ async fn a_full_queue_that_rejects_publishes_nacks_them() {
 /// one channel, 100 valid publishes around it lose up to a hundred confirms.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_exchange_harms_nobody_who_is_in_flight() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     bound(&vhost, "orders", true, json!({ "x-queue-type": "quorum" })).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();
@@ -68,7 +67,7 @@ async fn a_missing_exchange_harms_nobody_who_is_in_flight() {
 
 #[tokio::test]
 async fn a_deleted_exchange_is_a_definite_error_and_found_again_when_it_is_back() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     bound(&vhost, "orders", true, json!({})).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();
@@ -89,7 +88,7 @@ async fn a_deleted_exchange_is_a_definite_error_and_found_again_when_it_is_back(
 /// More exchanges than there are lanes share one; looking for the missing ones must not stop the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_exchanges_half_of_them_missing_all_get_their_own_outcome() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     for n in (0..40).step_by(2) {
         bound(&vhost, &format!("e{n}"), true, json!({})).await;
     }
@@ -119,7 +118,7 @@ async fn forty_exchanges_half_of_them_missing_all_get_their_own_outcome() {
 /// limit closes the channel (406).
 #[tokio::test]
 async fn what_is_too_large_is_refused_before_it_is_sent() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue(QUEUE, json!({})).await;
     let mut config = vhost.config();
     config.publish.max_message_bytes = 1000;
@@ -160,7 +159,7 @@ async fn what_is_too_large_is_refused_before_it_is_sent() {
 async fn what_cannot_be_encoded_is_refused_before_it_is_sent() {
     assert!(ExchangeName::try_from("x".repeat(256)).is_err());
     assert!(RoutingKey::try_from("x".repeat(256)).is_err());
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue(QUEUE, json!({})).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();
@@ -183,10 +182,11 @@ async fn what_cannot_be_encoded_is_refused_before_it_is_sent() {
 }
 
 /// The broker closes the channel for a wrong user id (406) and does not say which publish it was. The others are in doubt once;
-/// sent again, each gets its own outcome.
+/// sent again, each gets its own outcome. Whether the connection stays is not promised: what lapin sends after its `channel.close-ok`
+/// is a publish on a channel that is not open, for which the broker closes the connection (504).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publish_that_the_broker_refuses_is_found_and_the_others_pass() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue(QUEUE, json!({})).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();
@@ -211,14 +211,13 @@ async fn a_publish_that_the_broker_refuses_is_found_and_the_others_pass() {
         left = again;
     }
     assert_eq!((left, refused), (vec![], vec![(25, PublishErrorKind::Refused)]));
-    assert_eq!(client.health().publish.epoch, 1, "the connection stayed");
     idle(&client).await;
     client.close().await;
 }
 
 #[tokio::test]
 async fn a_missing_permission_is_named_and_harms_no_other_exchange() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     vhost.declare_queue(QUEUE, json!({})).await;
     exchange(&vhost, "forbidden").await;
     let permission = json!({ "configure": ".*", "write": "^amq.default$", "read": ".*" });

@@ -67,7 +67,7 @@ async fn check(vhost: &Vhost, client: &Client, bursts: u32, burst: u32, mode: De
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_publishers_get_their_own_verdicts_from_a_quorum_queue() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     bound(&vhost, EXCHANGE, true, json!({ "x-queue-type": "quorum" })).await;
     let client = vhost.connect().await;
     check(&vhost, &client, 1, 2_500, DeliveryMode::Persistent).await;
@@ -76,7 +76,7 @@ async fn eight_publishers_get_their_own_verdicts_from_a_quorum_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_publishers_get_their_own_verdicts_from_a_transient_queue_in_bursts() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     bound(&vhost, EXCHANGE, true, json!({ "x-queue-type": "classic" })).await;
     let client = vhost.connect().await;
     check(&vhost, &client, 25, 100, DeliveryMode::Transient).await;
@@ -85,7 +85,7 @@ async fn eight_publishers_get_their_own_verdicts_from_a_transient_queue_in_burst
 
 #[tokio::test(flavor = "multi_thread")]
 async fn publishes_that_share_a_message_id_get_a_verdict_each() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     bound(&vhost, EXCHANGE, true, json!({ "x-queue-type": "classic" })).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();
@@ -105,7 +105,7 @@ async fn publishes_that_share_a_message_id_get_a_verdict_each() {
 
 #[tokio::test]
 async fn a_mandatory_publish_without_an_id_gets_one_and_an_allowed_one_is_confirmed() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     bound(&vhost, EXCHANGE, true, json!({})).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();

@@ -16,7 +16,7 @@ struct Routed {
 
 impl Routed {
     async fn new(topology: Topology) -> Self {
-        let vhost = Vhost::new().await;
+        let vhost = crate::vhost().await;
         let client = vhost.connect().await;
         client.apply(&topology).await.expect("it is applied");
         let queues = topology.queue_names().map(String::from).collect();

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use garenne_tests::{Direction, Mode, OwnBroker, SECONDS, Vhost, eventually};
+use garenne_tests::{Direction, Mode, SECONDS, Vhost, eventually};
 use garenne_topology::{
     Declaration, Exchange, HeadersMatch, Overflow, Queue, QueueDefinition, Topology, WarningKind,
 };
 use garenne_transport::{Client, DeclaredAs, ErrorKind};
 use serde_json::{Value, json};
 
-fn orders() -> Topology {
+pub(crate) fn orders() -> Topology {
     Topology::new()
         .exchange(Exchange::topic("orders").alternate("rest"))
         .exchange(Exchange::fanout("rest"))
@@ -53,7 +53,7 @@ async fn inventory(vhost: &Vhost) -> Vec<String> {
 
 #[tokio::test]
 async fn applying_twice_creates_once() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let first = client.apply(&orders()).await.expect("it is applied");
     let expected = [
@@ -81,7 +81,7 @@ async fn applying_twice_creates_once() {
 
 #[tokio::test]
 async fn every_argument_is_accepted_by_the_broker() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let day = 86_400 * SECONDS;
     let topology = Topology::new()
@@ -151,7 +151,7 @@ async fn check_mismatch(
 
 #[tokio::test]
 async fn a_queue_with_other_properties_is_a_mismatch_with_both_values() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let c = Queue::classic;
     let q = |name: &'static str| Queue::quorum(name).without_dead_letter();
@@ -204,7 +204,7 @@ async fn a_queue_with_other_properties_is_a_mismatch_with_both_values() {
 
 #[tokio::test]
 async fn an_exchange_with_other_properties_is_a_mismatch_with_both_values() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let apply = async |exchange: Exchange| {
         let topology = Topology::new().exchange(exchange.bound_elsewhere()).external_exchange("amq.fanout");
@@ -231,7 +231,7 @@ async fn an_exchange_with_other_properties_is_a_mismatch_with_both_values() {
 
 #[tokio::test]
 async fn an_invalid_topology_reaches_no_broker() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let topology = orders().queue(Queue::quorum("q").bind("nobody", "").dead_letter());
     let error = client.apply(&topology).await.expect_err("it is invalid");
@@ -242,7 +242,7 @@ async fn an_invalid_topology_reaches_no_broker() {
 
 #[tokio::test]
 async fn verifying_names_everything_that_is_missing_and_changes_nothing() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     vhost.declare_queue("rest", json!({})).await;
     let before = inventory(&vhost).await;
@@ -268,7 +268,7 @@ async fn verifying_names_everything_that_is_missing_and_changes_nothing() {
 
 #[tokio::test]
 async fn without_its_external_objects_nothing_is_declared() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let topology = orders().external_queue("theirs").external_exchange("theirs");
     let error = client.apply(&topology).await.expect_err("they are missing");
@@ -280,7 +280,7 @@ async fn without_its_external_objects_nothing_is_declared() {
 
 #[tokio::test]
 async fn a_missing_permission_is_an_error_with_its_object() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let path = format!("/permissions/{0}/{0}", vhost.name());
     let permissions = json!({ "configure": "^(orders|rest)$", "write": ".*", "read": ".*" });
     vhost.management().put(&path, &permissions).await;
@@ -293,7 +293,7 @@ async fn a_missing_permission_is_an_error_with_its_object() {
 
 #[tokio::test]
 async fn an_exclusive_queue_of_another_connection_is_locked() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let (owner, other) = (vhost.connect().await, vhost.connect().await);
     let topology = Topology::new().queue(Queue::classic("q").exclusive());
     owner.apply(&topology).await.expect("it is applied");
@@ -313,7 +313,7 @@ fn many_queues() -> Topology {
 
 #[tokio::test]
 async fn a_connection_lost_meanwhile_is_waited_for() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is reachable");
     for (direction, bytes) in [(Direction::ToBroker, 2000), (Direction::ToClient, 1000)] {
@@ -329,7 +329,7 @@ async fn a_connection_lost_meanwhile_is_waited_for() {
 
 #[tokio::test]
 async fn a_connection_that_does_not_come_back_is_a_transient_error_in_time() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     let mut config = vhost.config_through(&proxy);
     config.connection.rpc_timeout = SECONDS;
@@ -345,32 +345,8 @@ async fn a_connection_that_does_not_come_back_is_a_transient_error_in_time() {
 }
 
 #[tokio::test]
-async fn a_missing_plugin_is_named_and_the_client_goes_on() {
-    let broker = OwnBroker::start().await;
-    broker.disable_plugin("rabbitmq_consistent_hash_exchange").await;
-    let vhost = Vhost::on(&broker).await;
-    let client = vhost.connect().await;
-    check_plugin_missing(&client).await;
-    // A broker that never had it answers otherwise: it closes the connection.
-    broker.stop().await;
-    broker.start_again().await;
-    check_plugin_missing(&client).await;
-    client.apply(&orders()).await.expect("another topology is applied on a new connection");
-    client.close().await;
-}
-
-async fn check_plugin_missing(client: &Client) {
-    let hash = Topology::new().exchange(Exchange::consistent_hash("h").bound_elsewhere());
-    let error = client.apply(&hash).await.expect_err("the plugin is disabled");
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    let expected = "the broker does not know the type x-consistent-hash of exchange `h`; \
-        enable the plugin rabbitmq_consistent_hash_exchange";
-    assert_eq!(error.to_string(), expected);
-}
-
-#[tokio::test]
 async fn a_topology_of_a_file_is_applied() {
-    let vhost = Vhost::new().await;
+    let vhost = crate::vhost().await;
     let client = vhost.connect().await;
     let topology = Topology::from_toml(&orders().to_toml().expect("it is written")).expect("it is read");
     let applied = client.apply(&topology).await.expect("it is applied");

@@ -50,7 +50,7 @@ impl Workshop {
 
     /// Makes whatever the topology says.
     pub(crate) async fn with(topology: Topology) -> Self {
-        let vhost = Vhost::new().await;
+        let vhost = crate::vhost().await;
         let client = vhost.connect().await;
         client.apply(&topology).await.expect("the topology is applied");
         Self { vhost, client }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is merged. `.ci/run` is this command.
 
+mod clients;
 mod credentials;
 mod deny;
 mod plan;

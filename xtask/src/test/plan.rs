@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::steps::Steps;
-use super::{credentials, deny, suite};
+use super::{clients, credentials, deny, suite};
 use crate::{environment, process, tidy};
 
 /// No step takes longer than this; a test that waits for ever is a failure.
@@ -16,12 +16,17 @@ pub(super) const LIMIT: Duration = Duration::from_secs(1800);
 
 const SUITES: &str = "integration suites against RabbitMQ";
 const CREDENTIALS: &str = "no credential in any log of that run";
-const DEMO: &str = "demo: 2000 orders with cut connections, lost 0";
+const DEMO: &str = "demo on RabbitMQ: 2000 orders with cut connections, lost 0";
+const EMBEDDED_DEMO: &str = "demo on the embedded broker: 2000 orders with cut connections, lost 0";
+const CLIENTS: &str = "clients of other languages: pika and aio-pika see the same on both brokers";
 /// The steps that need a broker.
-pub(super) const BROKER_TIERS: [&str; 3] = [SUITES, CREDENTIALS, DEMO];
+pub(super) const BROKER_TIERS: [&str; 4] = [SUITES, CREDENTIALS, DEMO, CLIENTS];
 
-/// The integration suite, the one test target that needs a broker.
-pub(super) const SUITE_TARGET: &str = "suite";
+/// The integration suites on the embedded broker.
+const EMBEDDED_TARGET: &str = "embedded";
+
+/// The test targets that need RabbitMQ.
+pub(super) const BROKER_TARGETS: [&str; 2] = ["suite", "conformance"];
 
 /// Adds the steps that need no broker.
 pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
@@ -38,11 +43,26 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
     deny::add(steps);
     steps.run("unit tests", || {
         let mut test = command(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--examples"]);
-        for target in workspace.tests.iter().filter(|&target| target != SUITE_TARGET) {
+        for target in workspace
+            .tests
+            .iter()
+            .filter(|&target| !BROKER_TARGETS.contains(&target.as_str()) && target != EMBEDDED_TARGET)
+        {
             test.args(["--test", target]);
         }
         process::run(&mut test, LIMIT)
     });
+    steps.run("suites on the embedded broker", || {
+        // Its tests mostly wait, and each has a broker of its own.
+        let target =
+            ["test", "--package", "garenne-tests", "--test", EMBEDDED_TARGET, "--", "--test-threads=8"];
+        cargo(&target)
+    });
+    steps.run("conformance, the half of the embedded broker", || {
+        // Filtered by the module that the embedded broker's tests are in; the broker tier runs both halves.
+        cargo(&["test", "--package", "garenne-tests", "--test", "conformance", "--", "::embedded::"])
+    });
+    steps.run(EMBEDDED_DEMO, suite::embedded_demo);
     steps.run("documentation tests", || cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]));
     steps.run("feature `backoff` of garenne-shared", || {
         cargo(&["test", "--package", "garenne-shared", "--features", "backoff"])
@@ -63,6 +83,10 @@ pub(super) fn with_broker(steps: &mut Steps) {
     }
     steps.run(CREDENTIALS, credentials::search);
     steps.run(DEMO, suite::demo);
+    match clients::missing() {
+        Some(why) => steps.leave_out(CLIENTS, &why),
+        None => steps.run(CLIENTS, clients::run),
+    }
 }
 
 /// The members of the workspace and their integration tests.

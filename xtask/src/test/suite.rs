@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::credentials;
-use super::plan::{LIMIT, SUITE_TARGET, cargo, command};
+use super::plan::{BROKER_TARGETS, LIMIT, cargo, command};
 use crate::broker::{self, Source, image};
 use crate::{environment, process};
 
@@ -21,7 +21,8 @@ pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
     credentials::forget()?;
     // Beforehand: a test that runs a program should not wait for the compiler.
     build_programs()?;
-    let mut test = command(&["test", "--workspace", "--no-fail-fast", "--test", SUITE_TARGET]);
+    let mut test = command(&["test", "--workspace", "--no-fail-fast"]);
+    test.args(BROKER_TARGETS.iter().flat_map(|target| ["--test", target]));
     test.env("GARENNE_TEST_LOG", credentials::log_file()).env("RABBITMQ_IMAGE", environment::image());
     let container = image::ensure(&environment::image());
     let broker = match (&container, environment::amqp_url()) {
@@ -41,13 +42,25 @@ pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
     process::run(&mut test, LIMIT)
 }
 
-/// Runs the main job, small, as a user would, and reads its table: a zero exit code alone could come from a program that did nothing.
+/// Runs the main job, small, as a user would.
 pub(super) fn demo() -> Result<()> {
     build_programs()?;
     let broker = broker::resolve()?;
+    run_demo(&["--url", &broker.amqp_url])
+}
+
+/// Runs the main job on the broker that it brings along.
+pub(super) fn embedded_demo() -> Result<()> {
+    build_programs()?;
+    run_demo(&[])
+}
+
+/// Reads the demo's table: a zero exit code alone could come from a program that did nothing.
+fn run_demo(arguments: &[&str]) -> Result<()> {
     let mut demo = Command::new(environment::target().join("debug/garenne"));
-    demo.args(["demo", "--json", "--orders", &DEMO_ORDERS.to_string(), "--url", &broker.amqp_url]);
-    demo.env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
+    demo.args(["demo", "--json", "--orders", &DEMO_ORDERS.to_string()])
+        .args(arguments)
+        .env_remove("AMQP_URL");
     let printed = process::output(&mut demo, LIMIT)?;
     eprintln!("{}", printed.trim());
     check_table(&printed)
@@ -61,7 +74,7 @@ fn check_table(printed: &str) -> Result<()> {
 }
 
 /// Builds the programs with the features of the whole workspace: what the tests were built from is used again.
-fn build_programs() -> Result<()> {
+pub(super) fn build_programs() -> Result<()> {
     cargo(&["build", "--workspace", "--bins"])
 }
 

@@ -1,0 +1,54 @@
+//! Direct reply-to.
+
+use garenne_tests::wire::{Consumer, Draft, Queue, channel_error};
+
+use crate::behaviours;
+
+const REPLIES: &str = "amq.rabbitmq.reply-to";
+
+behaviours! {
+    area = "direct reply-to", source = "https://www.rabbitmq.com/docs/direct-reply-to";
+
+    /// A request that names the pseudo-queue reaches the responder with a name of the requester's own, and a reply by it comes back.
+    async fn a_reply_reaches_the_requester(target: Target) {
+        let mut requester = target.channel().await;
+        let mut responder = target.channel().await;
+        responder.declare_queue(1, Queue::quorum("q")).await;
+        responder.consume(1, "q").await;
+        requester.consume_with(1, Consumer::new(REPLIES).tag("replies").no_ack()).await;
+        let draft = Draft::to_queue("q").body("ask").properties(|p| p.with_reply_to(REPLIES.into()));
+        requester.publish_draft(1, draft).await;
+        let asked = responder.expect_delivery(1).await;
+        let name = asked.properties.reply_to().clone().expect("it names where to reply").to_string();
+        assert!(name.starts_with(&format!("{REPLIES}.")), "{name}");
+        responder.publish(1, "", &name, "answer").await;
+        let reply = requester.expect_delivery(1).await;
+        assert_eq!((reply.text().as_str(), reply.consumer_tag.as_str()), ("answer", "replies"));
+        assert_eq!((reply.exchange.as_str(), reply.routing_key.as_str()), ("", name.as_str()));
+        assert!(!reply.redelivered);
+    }
+
+    /// Replies cannot be acknowledged: a consumer of them without `no_ack` closes the channel with 406.
+    async fn replies_are_not_acknowledged(target: Target) {
+        let mut wire = target.channel().await;
+        let closed = wire.refused(1, Consumer::new(REPLIES)).await;
+        assert_eq!(closed, channel_error(406, "PRECONDITION_FAILED - reply consumer cannot acknowledge"));
+    }
+
+    /// A channel has one consumer of replies: the second closes it with 406.
+    async fn one_consumer_of_replies_on_a_channel(target: Target) {
+        let mut wire = target.channel().await;
+        wire.consume_with(1, Consumer::new(REPLIES).no_ack()).await;
+        let closed = wire.refused(1, Consumer::new(REPLIES).no_ack()).await;
+        assert_eq!(closed, channel_error(406, "PRECONDITION_FAILED - reply consumer already set"));
+    }
+
+    /// A request without a consumer of replies on its channel closes the channel with 406.
+    async fn a_request_needs_a_consumer_of_replies(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::quorum("q")).await;
+        wire.publish_draft(1, Draft::to_queue("q").properties(|p| p.with_reply_to(REPLIES.into()))).await;
+        let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
+        assert_eq!(wire.expect_channel_error(1).await, channel_error(406, text));
+    }
+}

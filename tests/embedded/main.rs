@@ -1,0 +1,53 @@
+//! The integration suites on the embedded broker: the same tests as on RabbitMQ, in seconds and with nothing installed.
+//!
+//! Only what needs the real broker is missing: restarts, alarms, plugins, and the programs, which are tested beside RabbitMQ.
+
+mod clock;
+#[path = "../suite/connecting.rs"]
+mod connecting;
+#[path = "../suite/consume_resume.rs"]
+mod consume_resume;
+#[path = "../suite/consume_settle.rs"]
+mod consume_settle;
+#[path = "../suite/consume_share.rs"]
+mod consume_share;
+#[path = "../suite/consuming.rs"]
+mod consuming;
+#[path = "../suite/dead_letters.rs"]
+mod dead_letters;
+#[path = "../suite/examples.rs"]
+mod examples;
+mod faults;
+#[path = "../suite/giving_up.rs"]
+mod giving_up;
+#[path = "../suite/handling.rs"]
+mod handling;
+mod management;
+#[path = "../suite/orders.rs"]
+mod orders;
+#[path = "../suite/producer_library.rs"]
+mod producer_library;
+#[path = "../suite/producer_stream.rs"]
+mod producer_stream;
+#[path = "../suite/publish_lost.rs"]
+mod publish_lost;
+#[path = "../suite/publish_refused.rs"]
+mod publish_refused;
+#[path = "../suite/publish_verdicts.rs"]
+mod publish_verdicts;
+#[path = "../suite/publishing.rs"]
+mod publishing;
+#[path = "../suite/routing.rs"]
+mod routing;
+mod stopping;
+#[path = "../suite/topology.rs"]
+mod topology;
+#[path = "../suite/workshop.rs"]
+mod workshop;
+
+use garenne_tests::Vhost;
+
+/// Makes the vhost of one test.
+pub(crate) async fn vhost() -> Vhost {
+    Vhost::embedded().await
+}

@@ -1,0 +1,143 @@
+//! The management API of the embedded broker: what tools read and change, as on RabbitMQ.
+
+use garenne_tests::Vhost;
+use garenne_topology::{Exchange, Queue, Topology};
+use serde_json::{Value, json};
+
+use crate::publishing::{direct, publish};
+
+/// A vhost with an exchange, a bound queue and a consumer.
+async fn shop() -> (Vhost, garenne_transport::Client) {
+    let vhost = crate::vhost().await;
+    let client = vhost.connect().await;
+    let topology = Topology::new()
+        .exchange(Exchange::topic("orders"))
+        .queue(Queue::quorum("work").bind("orders", "order.#").max_length(100));
+    client.apply(&topology).await.expect("it is declared");
+    (vhost, client)
+}
+
+fn named<'v>(objects: &'v [Value], name: &str) -> &'v Value {
+    objects
+        .iter()
+        .find(|object| object["name"] == name)
+        .unwrap_or_else(|| panic!("no `{name}` in {objects:?}"))
+}
+
+#[tokio::test]
+async fn tools_read_what_was_declared() {
+    let (vhost, client) = shop().await;
+    publish(&client.confirm_channel(), direct("message")).await.expect("it is routed");
+    let overview = vhost.management().get("/overview").await.expect("it answers");
+    assert!(
+        overview["rabbitmq_version"].as_str().is_some_and(|version| version.starts_with("4.")),
+        "{overview}"
+    );
+    assert_eq!(overview["queue_totals"]["messages"], 1);
+
+    let queue = vhost.queue("work").await.expect("it is there");
+    assert_eq!(
+        (&queue["type"], &queue["messages_ready"], &queue["durable"]),
+        (&json!("quorum"), &json!(1), &json!(true))
+    );
+    assert_eq!(queue["arguments"]["x-max-length"], 100);
+    let exchanges = vhost.list("exchanges").await;
+    assert_eq!(named(&exchanges, "orders")["type"], "topic");
+    let bindings = vhost.list("bindings").await;
+    let bound = bindings.iter().find(|binding| binding["source"] == "orders").expect("it is bound");
+    assert_eq!((&bound["destination"], &bound["routing_key"]), (&json!("work"), &json!("order.#")));
+    assert!(vhost.queue("none").await.is_none());
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_policy_is_set_and_deleted_over_http() {
+    let (vhost, client) = shop().await;
+    for n in 0..5_u32 {
+        publish(&client.confirm_channel(), direct(n.to_string())).await.expect("it is routed");
+    }
+    let path = format!("/policies/{}/short", vhost.name());
+    let policy = json!({ "pattern": "^work$", "apply-to": "queues", "definition": { "max-length": 2 } });
+    vhost.management().put(&path, &policy).await;
+    assert_eq!(vhost.depth("work").await, 2, "the oldest are dropped at once");
+    let queue = vhost.queue("work").await.expect("it is there");
+    assert_eq!(
+        (&queue["policy"], &queue["effective_policy_definition"]["max-length"]),
+        (&json!("short"), &json!(2))
+    );
+    let found = vhost.management().get(&path).await.expect("it is there");
+    assert_eq!((&found["apply-to"], &found["priority"]), (&json!("queues"), &json!(0)));
+    assert!(vhost.management().delete(&path).await);
+    assert!(vhost.queue("work").await.expect("it is there")["policy"].is_null());
+    client.close().await;
+}
+
+#[tokio::test]
+async fn definitions_of_one_broker_are_imported_by_another() {
+    let (one, client) = shop().await;
+    let policy = json!({ "pattern": "^w", "apply-to": "queues", "definition": { "message-ttl": 60_000 } });
+    one.management().put(&format!("/policies/{}/brief", one.name()), &policy).await;
+    let mut definitions = one.management().get("/definitions").await.expect("it answers");
+    // Passwords are not exported, so the users come without the import.
+    definitions["users"] = json!([]);
+    definitions["permissions"] = json!([]);
+
+    let other = crate::vhost().await;
+    let (status, answer) = other.management().request("POST", "/definitions", Some(&definitions)).await;
+    assert_eq!(status, 204, "{answer}");
+    let read = async |path: String| other.management().get(&path).await.expect("it was imported");
+    let queue = read(format!("/queues/{}/work", one.name())).await;
+    assert_eq!((&queue["arguments"]["x-max-length"], &queue["policy"]), (&json!(100), &json!("brief")));
+    let bindings = read(format!("/queues/{}/work/bindings", one.name())).await;
+    assert_eq!(
+        bindings.as_array().map(Vec::len),
+        Some(2),
+        "its own and that of the default exchange: {bindings}"
+    );
+
+    definitions["queues"][0]["arguments"] = json!({ "x-queue-type": "quorum", "x-max-length": -1 });
+    definitions["queues"][0]["name"] = json!("bad");
+    let (status, answer) = other.management().request("POST", "/definitions", Some(&definitions)).await;
+    assert_eq!(status, 400);
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains("x-max-length")), "{answer}");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn connections_channels_and_consumers_are_told_and_a_connection_is_closed() {
+    let (vhost, client) = shop().await;
+    let mut subscriber = client
+        .subscribe(garenne_transport::Subscription::new("work").prefetch(7))
+        .await
+        .expect("the queue is there");
+    let [consumer] = &vhost.list("consumers").await[..] else { panic!("one consumer is there") };
+    assert_eq!((&consumer["queue"]["name"], &consumer["prefetch_count"]), (&json!("work"), &json!(7)));
+    assert_eq!(vhost.channels().await.len(), vhost.connections().await.len(), "a channel each");
+    let mut events = client.events();
+    assert_eq!(vhost.force_close().await, 1);
+    events.next().await.expect("the client notices");
+    publish(&client.confirm_channel(), direct("again")).await.expect("it comes back");
+    subscriber.next().await.expect("and consumes").unsettled.settle(garenne_transport::Settlement::Ack);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn strangers_and_wrong_requests_get_clear_answers() {
+    let (vhost, client) = shop().await;
+    let management = vhost.management();
+    let policy = &format!("/policies/{}/p", vhost.name());
+    for (method, path, body, expected) in [
+        ("GET", "/nonsense", None, 404),
+        ("PATCH", "/overview", None, 405),
+        ("PUT", "/users/bob", Some(json!({ "tags": "" })), 400),
+        ("PUT", "/policies/none/p", Some(json!({ "pattern": ".*", "definition": { "max-length": 1 } })), 404),
+        ("PUT", policy, Some(json!({ "pattern": "(", "definition": { "max-length": 1 } })), 400),
+        ("POST", "/queues/none/none/get", Some(json!({ "ackmode": "ack_requeue_true", "count": 1 })), 404),
+        ("POST", "/queues/none/none/get", Some(json!({ "ackmode": "maybe", "count": 1 })), 400),
+    ] {
+        let (status, answer) = management.request(method, path, body.as_ref()).await;
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+        assert!(answer["reason"].is_string(), "{method} {path}: {answer}");
+    }
+    client.close().await;
+}
