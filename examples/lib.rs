@@ -1,6 +1,8 @@
-//! Examples of Garenne, one idea a file. Each needs a RabbitMQ, which `AMQP_URL` names (default: the one on this machine):
+//! Examples of Garenne, one idea a file.
 //!
 //! ```sh
+//! cargo run -p garenne-examples --example testing     # needs nothing: it brings the embedded broker
+//! cargo run -p garenne-cli -- broker &                # the embedded broker on port 5672, or a RabbitMQ that `AMQP_URL` names
 //! cargo run -p garenne-examples --example publish
 //! ```
 
