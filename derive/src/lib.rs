@@ -8,7 +8,10 @@ use proc_macro::TokenStream;
 
 /// Derives `Message`: the type, the exchange and the routing key of a message, and headers taken from fields.
 ///
-/// ```ignore
+/// ```
+/// use garenne::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
 /// #[derive(Serialize, Deserialize, Message)]
 /// #[message(type = "order.placed.v1", exchange = "orders", key = "order.placed.{region}")]
 /// struct OrderPlaced {

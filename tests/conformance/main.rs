@@ -37,6 +37,7 @@ mod routing_hash;
 mod settle;
 mod single_active;
 mod stream;
+mod stream_offsets;
 mod ttl;
 
 /// One behaviour, for the table.
@@ -70,6 +71,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     max_length::BEHAVIOURS,
     priority::BEHAVIOURS,
     stream::BEHAVIOURS,
+    stream_offsets::BEHAVIOURS,
     reply_to::BEHAVIOURS,
     dead_letter::BEHAVIOURS,
     dead_letter_history::BEHAVIOURS,

@@ -51,4 +51,37 @@ behaviours! {
         let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
         assert_eq!(wire.expect_channel_error(1).await, channel_error(406, text));
     }
+
+    /// The pseudo-queue can be declared passively, and nothing comes of it: this is how a client asks whether the broker has it.
+    async fn the_pseudo_queue_is_declared_passively(target: Target) {
+        let mut wire = target.channel().await;
+        let found = wire.declare_queue(1, Queue::passive(REPLIES)).await;
+        assert_eq!((found.queue.as_str(), found.message_count, found.consumer_count), (REPLIES, 0, 1));
+    }
+
+    /// A reply to a requester that is gone is confirmed and dropped; even a mandatory one does not come back.
+    async fn a_reply_to_nobody_is_dropped(target: Target) {
+        let mut requester = target.channel().await;
+        let mut responder = target.channel().await;
+        responder.declare_queue(1, Queue::quorum("q")).await;
+        responder.consume(1, "q").await;
+        requester.consume_with(1, Consumer::new(REPLIES).no_ack()).await;
+        let draft = Draft::to_queue("q").properties(|p| p.with_reply_to(REPLIES.into()));
+        requester.publish_draft(1, draft).await;
+        let asked = responder.expect_delivery(1).await;
+        let name = asked.properties.reply_to().clone().expect("it names where to reply").to_string();
+        requester.close().await;
+        responder.confirm_select(1).await;
+        responder.publish_confirmed(1, 1, Draft::to_queue(&name).mandatory()).await;
+        responder.expect_nothing(1).await;
+    }
+
+    /// A consumer of replies may be cancelled, and then be another one.
+    async fn a_consumer_of_replies_is_cancelled(target: Target) {
+        let mut wire = target.channel().await;
+        for _ in 0..2 {
+            let tag = wire.consume_with(1, Consumer::new(REPLIES).no_ack()).await;
+            wire.cancel(1, &tag).await;
+        }
+    }
 }

@@ -104,6 +104,38 @@ async fn definitions_of_one_broker_are_imported_by_another() {
 }
 
 #[tokio::test]
+async fn a_single_binding_is_found_by_its_key_and_removed() {
+    let (vhost, client) = shop().await;
+    let management = vhost.management();
+    let path = format!("/bindings/{}/e/amq.headers/q/work", vhost.name());
+    for region in ["eu", "us"] {
+        management.post(&path, &json!({ "routing_key": "k", "arguments": { "region": region } })).await;
+    }
+    management.post(&path, &json!({ "routing_key": "" })).await;
+    let keys = async || {
+        let bindings = management.get(&path).await.expect("it answers");
+        let bindings = bindings.as_array().expect("a list").clone();
+        bindings
+            .into_iter()
+            .map(|binding| {
+                let key = binding["properties_key"].as_str().expect("each has its key").to_owned();
+                (key, binding["arguments"]["region"].clone())
+            })
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let found = keys().await;
+    assert_eq!((found.len(), &found["~"]), (3, &json!(null)), "{found:?}");
+    let (eu, _) = found.iter().find(|(_, region)| **region == "eu").expect("it is one of them");
+    let one = management.get(&format!("{path}/{eu}")).await.expect("it is found by its key");
+    assert_eq!((&one["routing_key"], &one["arguments"]["region"]), (&json!("k"), &json!("eu")));
+    assert!(management.delete(&format!("{path}/{eu}")).await);
+    assert!(management.delete(&format!("{path}/~")).await);
+    assert!(!management.delete(&format!("{path}/~")).await, "it is gone");
+    assert_eq!(keys().await.into_values().collect::<Vec<_>>(), ["us"]);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn connections_channels_and_consumers_are_told_and_a_connection_is_closed() {
     let (vhost, client) = shop().await;
     let mut subscriber = client

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::convert::table;
-use super::objects::exchange_name;
+use super::objects::{self, exchange_name};
 use super::route::Answer;
 use crate::core::{AmqpError, ApplyTo, Core, Millis, Permissions, PolicyRule};
 
@@ -86,7 +86,7 @@ pub(super) fn queue(
     let method = queue::Declare {
         queue: short(name)?,
         passive: false,
-        durable: body["durable"].as_bool().unwrap_or(true),
+        durable: body["durable"].as_bool().unwrap_or(false),
         exclusive: false,
         auto_delete: body["auto_delete"].as_bool().unwrap_or(false),
         nowait: false,
@@ -107,7 +107,7 @@ pub(super) fn exchange(
         exchange: short(name)?,
         kind: short(body["type"].as_str().unwrap_or("direct"))?,
         passive: false,
-        durable: body["durable"].as_bool().unwrap_or(true),
+        durable: body["durable"].as_bool().unwrap_or(false),
         auto_delete: body["auto_delete"].as_bool().unwrap_or(false),
         internal: body["internal"].as_bool().unwrap_or(false),
         nowait: false,
@@ -136,4 +136,38 @@ pub(super) fn bind(
     }
     let method = exchange::Bind { destination, source, routing_key, nowait: false, arguments };
     vhost.bind_exchange(&caller, &method)
+}
+
+/// Removes the binding that `binding_object` tells by this key.
+pub(super) fn unbind(
+    core: &mut Core,
+    user: &str,
+    vhost: &str,
+    ends: (&str, &str, &str),
+    key: &str,
+) -> Answer {
+    let Some(binding) = objects::binding(core, vhost, ends, key) else { return Answer::not_found() };
+    match remove(core, user, vhost, ends, &binding) {
+        Ok(()) => Answer::no_content(),
+        Err(error) => Answer::bad_request(&error.text),
+    }
+}
+
+fn remove(
+    core: &mut Core,
+    user: &str,
+    vhost: &str,
+    (source, kind, destination): (&str, &str, &str),
+    binding: &Value,
+) -> Result<(), AmqpError> {
+    let (source, destination) = (short(exchange_name(source))?, short(destination)?);
+    let routing_key = short(binding["routing_key"].as_str().unwrap_or_default())?;
+    let arguments = table(&binding["arguments"]);
+    let (vhost, caller) = core.vhost_for(user, vhost)?;
+    if kind == "q" {
+        let method = queue::Unbind { queue: destination, exchange: source, routing_key, arguments };
+        return vhost.unbind_queue(&caller, &method);
+    }
+    let method = exchange::Unbind { destination, source, routing_key, nowait: false, arguments };
+    vhost.unbind_exchange(&caller, &method)
 }

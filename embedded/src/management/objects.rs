@@ -1,6 +1,8 @@
 //! What the broker holds, as the management API tells it.
 
-use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::{Map, Value, json};
 
 use super::convert::object;
 use crate::core::{Core, Exchange, Queue, User, Vhost};
@@ -208,8 +210,44 @@ fn binding_object(
         "destination_type": kind,
         "routing_key": key,
         "arguments": arguments,
-        "properties_key": if key.is_empty() { "~" } else { key },
+        "properties_key": properties_key(key, arguments),
     })
+}
+
+/// Names a binding among those of its two ends: its routing key, and a hash of its arguments if it has any.
+///
+/// `rabbit_mgmt_format.erl`, `pack_binding_props`; only the hash function is another one.
+fn properties_key(key: &str, arguments: &Value) -> String {
+    let key = if key.is_empty() { "~" } else { key };
+    if arguments.as_object().is_none_or(Map::is_empty) {
+        return key.to_owned();
+    }
+    let mut hasher = DefaultHasher::new();
+    arguments.to_string().hash(&mut hasher);
+    format!("{key}~{:016x}", hasher.finish())
+}
+
+/// Returns the bindings between two ends; `kind` is `q` for a queue, `e` for an exchange.
+pub(super) fn bindings_between(
+    core: &Core,
+    vhost: &str,
+    (source, kind, destination): (&str, &str, &str),
+) -> Vec<Value> {
+    let source = exchange_name(source);
+    let kind = if kind == "q" { "queue" } else { "exchange" };
+    let between = |binding: &Value| {
+        (&binding["source"], &binding["destination"], &binding["destination_type"])
+            == (&json!(source), &json!(destination), &json!(kind))
+    };
+    match bindings(core, Some(vhost), between) {
+        Value::Array(found) => found,
+        _ => Vec::new(),
+    }
+}
+
+/// Returns one of the bindings between two ends.
+pub(super) fn binding(core: &Core, vhost: &str, ends: (&str, &str, &str), key: &str) -> Option<Value> {
+    bindings_between(core, vhost, ends).into_iter().find(|binding| binding["properties_key"] == key)
 }
 
 pub(super) fn policies(core: &Core, vhost: Option<&str>) -> Value {

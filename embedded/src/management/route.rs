@@ -131,6 +131,13 @@ fn get(core: &Core, call: &Call<'_>) -> Answer {
         }
         ["bindings"] => Answer::ok(objects::bindings(core, None, |_| true)),
         ["bindings", vhost] => Answer::ok(objects::bindings(core, Some(vhost), |_| true)),
+        ["bindings", vhost, "e", source, kind @ ("q" | "e"), destination] => {
+            let found = objects::bindings_between(core, vhost, (source, kind, destination));
+            Answer::ok(Value::Array(found))
+        }
+        ["bindings", vhost, "e", source, kind @ ("q" | "e"), destination, key] => {
+            Answer::object(objects::binding(core, vhost, (source, kind, destination), key))
+        }
         ["policies"] => Answer::ok(objects::policies(core, None)),
         ["policies", vhost] => Answer::ok(objects::policies(core, Some(vhost))),
         ["policies", vhost, name] => Answer::object(objects::policy(core, vhost, name)),
@@ -181,6 +188,9 @@ fn delete(core: &mut Core, now: Millis, call: &Call<'_>) -> Answer {
         ["queues", vhost, name] => Answer::deleted(core.delete_queue_by_name(now, vhost, name)),
         ["queues", vhost, name, "contents"] => Answer::deleted(core.purge_queue_by_name(now, vhost, name)),
         ["exchanges", vhost, name] => Answer::deleted(core.delete_exchange_by_name(vhost, name)),
+        ["bindings", vhost, "e", source, kind @ ("q" | "e"), destination, key] => {
+            change::unbind(core, call.user, vhost, (source, kind, destination), key)
+        }
         ["connections", name] => Answer::deleted(core.close_connection_by_name(name)),
         _ => Answer::not_found(),
     }

@@ -87,7 +87,8 @@ impl Stream {
                     let age = duration(text).ok_or_else(|| invalid_offset(text))?;
                     self.offset_at(Millis(now.0.saturating_sub(age)))
                 }
-                (None, Some(offset)) => u64::try_from(offset).unwrap_or(0).clamp(self.first, self.end()),
+                // One beyond the end waits for that message.
+                (None, Some(offset)) => u64::try_from(offset).unwrap_or(0).max(self.first),
                 // The real reader crashes on a value of any other type.
                 (None, None) => return Err(AmqpError::internal_error("")),
             },
