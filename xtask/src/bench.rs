@@ -211,7 +211,8 @@ fn embedded_table(args: &Args, root: &Path) -> anyhow::Result<String> {
         ("confirmed publishes a second", "at least 100,000", median(|run| run.published_per_second)),
         ("deliveries a second, acked by 50", "at least 60,000", median(|run| run.consumed_per_second)),
     ] {
-        writeln!(text, "| {name} | {target} | {measured:.1} |")?;
+        let decimals = usize::from(measured < 100.0);
+        writeln!(text, "| {name} | {target} | {measured:.decimals$} |")?;
     }
     Ok(text)
 }
