@@ -57,6 +57,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let url = args.url.as_deref().or(embedded.as_ref().map(Broker::url)).unwrap_or_default();
     let direct = Config::from_url(url)?.service("demo");
     let endpoint = direct.endpoints[0].clone();
+    args.surface().say(&match &embedded {
+        Some(_) => "broker: the embedded one, in this process".to_owned(),
+        None => format!("broker: {endpoint}"),
+    });
     let proxy = Arc::new(Proxy::start(endpoint.authority()).await.context("cannot start the proxy")?);
     let proxied = behind(&proxy, &direct);
 

@@ -99,8 +99,13 @@ async fn copy(
         let Err(error) = publisher.publish_raw(message.clone()).await else { return Settlement::Ack };
         failed += 1;
         let delay = delays.delay(failed).unwrap_or(COPY_DELAY.1);
-        let dead_letter_queue = message.routing_key.as_str();
-        tracing::error!(queue = %cx.queue(), dead_letter_queue, failed, ?delay, %error, "message cannot be dead-lettered, keeping it");
+        let (queue, dead_letter_queue) = (cx.queue(), message.routing_key.as_str());
+        // A lost connection costs an attempt now and then; what does not pass by itself needs somebody.
+        if error.is_transient() && failed < 3 {
+            tracing::warn!(%queue, dead_letter_queue, failed, ?delay, %error, "message is not dead-lettered yet, keeping it");
+        } else {
+            tracing::error!(%queue, dead_letter_queue, failed, ?delay, %error, "message cannot be dead-lettered, keeping it");
+        }
         if stopping.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
             return Settlement::Release;
         }

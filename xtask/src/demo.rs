@@ -20,6 +20,7 @@ const DOCKER: &str = "--docker";
 
 /// Builds the command line, resolves a broker if one is asked for, runs the demo, removes the broker; the exit code is the demo's.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let (on_rabbitmq, arguments) = split(&options.arguments)?;
     let cli = ["--package", "garenne-cli", "--bin", "garenne"];
     // Built first: a mistake in the code should not cost the start of a broker.
     let build = cargo().arg("build").args(cli).status().context("cargo build")?;
@@ -27,7 +28,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     let mut demo = cargo();
     demo.args(["run", "--quiet"]).args(cli).args(["--", "demo"]);
-    let (on_rabbitmq, arguments) = split(&options.arguments);
     let broker = if on_rabbitmq { Some(broker::resolve()?) } else { None };
     if let Some(broker) = &broker {
         demo.env("AMQP_URL", &broker.amqp_url).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
@@ -46,9 +46,12 @@ fn cargo() -> Command {
 }
 
 /// Tells whether the demo is to run on RabbitMQ, and what remains for the demo itself.
-fn split(arguments: &[String]) -> (bool, Vec<&String>) {
+fn split(arguments: &[String]) -> Result<(bool, Vec<&String>)> {
     let rest: Vec<_> = arguments.iter().filter(|&argument| argument != DOCKER).collect();
-    (rest.len() < arguments.len(), rest)
+    let on_rabbitmq = rest.len() < arguments.len();
+    let has_url = rest.iter().any(|argument| *argument == "--url" || argument.starts_with("--url="));
+    ensure!(!(on_rabbitmq && has_url), "`--docker` starts a broker and `--url` names one; give one of them");
+    Ok((on_rabbitmq, rest))
 }
 
 #[cfg(test)]
@@ -58,8 +61,15 @@ mod tests {
     #[test]
     fn rabbitmq_is_only_started_when_asked_for() {
         let arguments = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        assert_eq!(split(&arguments(&[])), (false, vec![]));
-        assert_eq!(split(&arguments(&["--json"])), (false, vec![&"--json".to_owned()]));
-        assert_eq!(split(&arguments(&["--docker", "--json"])), (true, vec![&"--json".to_owned()]));
+        let json = "--json".to_owned();
+        for (given, expected) in [
+            (&[][..], (false, vec![])),
+            (&["--json"], (false, vec![&json])),
+            (&["--docker", "--json"], (true, vec![&json])),
+        ] {
+            assert_eq!(split(&arguments(given)).ok(), Some(expected), "{given:?}");
+        }
+        split(&arguments(&["--docker", "--url", "amqp://localhost"]))
+            .expect_err("there is one broker too many");
     }
 }

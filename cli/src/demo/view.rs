@@ -154,6 +154,17 @@ async fn depths(operator: &Client) -> [String; QUEUES.len()] {
     depths
 }
 
+// === impl Surface ===
+
+impl Surface {
+    /// Says something that stays above what is drawn.
+    pub(crate) fn say(self, text: &str) {
+        if self != Self::None {
+            line(text);
+        }
+    }
+}
+
 #[expect(clippy::print_stderr, reason = "the plain view is for people who watch the demo")]
 fn line(text: &str) {
     eprintln!("{text}");
