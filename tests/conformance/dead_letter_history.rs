@@ -4,6 +4,7 @@ use garenne_tests::table;
 use garenne_tests::wire::{AMQPValue, Confirm, Consumer, Delivery, Draft, Exchange, Queue, Table, Wire};
 
 use crate::behaviours;
+use crate::steps::{becomes, put};
 
 const KINDS: [&str; 2] = ["classic", "quorum"];
 
@@ -183,6 +184,28 @@ behaviours! {
             let counts = [headers.get("x-acquired-count"), headers.get("x-delivery-count")];
             let two = Some(&AMQPValue::LongLongInt(2));
             assert_eq!(counts, if kind == "quorum" { [two, two] } else { [None, None] });
+        }
+    }
+
+    /// A dead letter that failed before, which is what `basic.reject` means and `basic.nack` does not, counts as redelivered where it
+    /// has to wait.
+    async fn what_failed_before_waits_as_redelivered(target: Target) {
+        let mut wire = target.channel().await;
+        for (source, end) in KINDS.into_iter().flat_map(|source| KINDS.map(|end| (source, end))) {
+            let [first, last] = [format!("{source} to {end}"), format!("{end} from {source}")];
+            wire.declare_queue(1, chained(source, &first, &last)).await;
+            wire.declare_queue(1, Queue::plain(&last).with("x-queue-type", end)).await;
+            for is_reject in [true, false] {
+                put(&mut wire, [Draft::to_queue(&first)]).await;
+                let got = wire.get(1, &first).await.expect("it is there");
+                if is_reject {
+                    wire.reject(1, got.tag, false).await;
+                } else {
+                    wire.nack(1, got.tag, false).await;
+                }
+                becomes(&mut wire, &last, 1).await;
+                assert_eq!(wire.take_one(1, &last).await.redelivered, is_reject, "{last}");
+            }
         }
     }
 

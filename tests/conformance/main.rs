@@ -2,6 +2,7 @@
 //!
 //! A behaviour knows a URL and nothing of the broker behind it. `docs/embedded-conformance.md` is their table.
 
+mod chain;
 mod dice;
 mod flow;
 mod router;

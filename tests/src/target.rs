@@ -1,5 +1,7 @@
 //! The broker that a behaviour is tried on.
 
+use std::time::Duration;
+
 use garenne_embedded::Policy;
 use serde_json::{Value, json};
 use url::Url;
@@ -162,6 +164,13 @@ impl Target {
         let named = url.set_username(user).and_then(|()| url.set_password(Some(password)));
         named.expect("a URL with a host takes a user");
         url.into()
+    }
+
+    /// Lets on the embedded broker what is due within milliseconds happen now; on RabbitMQ it has to be waited for.
+    pub fn catch_up(&self) {
+        if let Broker::Embedded(broker) = &self.broker {
+            broker.advance(Duration::from_millis(10));
+        }
     }
 
     /// Returns how many messages are ready in a queue, seen from a connection of its own.

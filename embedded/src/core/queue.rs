@@ -128,6 +128,10 @@ impl Queue {
             // `rabbit_fifo.erl`, `update_expiry_header`.
             entry.expires_at = entry.expires_at.map(|at| at.max(now + 1));
         }
+        if leaves_at_once && !self.is_quorum() {
+            // A classic queue looks at what a message went through before only when it has to keep it.
+            entry.redelivered = false;
+        }
         self.ready.push(entry);
         if !leaves_at_once {
             self.trim(now, discards);
@@ -150,8 +154,9 @@ impl Queue {
             priority,
             acquired: 0,
             failures: message.failures,
-            // Only a quorum queue remembers how often a dead message failed before: `rabbit_fifo_client.erl`, `add_delivery_count_header`.
-            redelivered: self.is_quorum() && message.failures > 0,
+            // A dead message that failed before was delivered before: `rabbit_variable_queue.erl`; `rabbit_fifo_client.erl`,
+            // `add_delivery_count_header`.
+            redelivered: message.failures > 0,
             message,
         }
     }
