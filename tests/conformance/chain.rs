@@ -150,7 +150,7 @@ impl Side {
             wire.bind(1, "amq.direct", name, name).await;
         }
         wire.confirm_select(1).await;
-        Self { target: target, wire, published: 0 }
+        Self { target, wire, published: 0 }
     }
 
     async fn take(&mut self, step: &Step) -> String {
