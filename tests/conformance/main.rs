@@ -10,6 +10,7 @@ mod steps;
 mod table;
 mod walk;
 
+mod at_least_once;
 mod binding;
 mod channel;
 mod confirm;
@@ -17,6 +18,7 @@ mod connection;
 mod consume;
 mod dead_letter;
 mod dead_letter_history;
+mod dead_letter_routing;
 mod delayed_retry;
 mod exchange_declare;
 mod frames;
@@ -25,6 +27,7 @@ mod max_length;
 mod overflow;
 mod permissions;
 mod policy;
+mod policy_merge;
 mod prefetch;
 mod priority;
 mod publish;
@@ -67,6 +70,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     publish::BEHAVIOURS,
     confirm::BEHAVIOURS,
     policy::BEHAVIOURS,
+    policy_merge::BEHAVIOURS,
     quorum::BEHAVIOURS,
     ttl::BEHAVIOURS,
     max_length::BEHAVIOURS,
@@ -76,6 +80,8 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     reply_to::BEHAVIOURS,
     dead_letter::BEHAVIOURS,
     dead_letter_history::BEHAVIOURS,
+    dead_letter_routing::BEHAVIOURS,
+    at_least_once::BEHAVIOURS,
     consume::BEHAVIOURS,
     settle::BEHAVIOURS,
     get::BEHAVIOURS,

@@ -8,7 +8,7 @@ use amq_protocol::protocol::basic::AMQPProperties;
 
 use super::death::{self, Circumstances};
 use super::history::{Fate, left};
-use super::queue::{Discard, Reason};
+use super::queue::{Discard, Progress, Publish, Reason};
 use super::state::{Core, QueueRef};
 use super::{Message, Millis, Name};
 
@@ -21,11 +21,12 @@ impl Core {
     }
 
     /// Publishes a copy to the dead-letter exchange of its queue, or drops it.
-    pub(super) fn dead_letter(&mut self, now: Millis, (vhost_name, name): &QueueRef, discard: Discard) {
+    pub(super) fn dead_letter(&mut self, now: Millis, (vhost_name, name): &QueueRef, mut discard: Discard) {
         let Some(vhost) = self.vhosts.get(vhost_name) else { return };
         let Some(queue) = vhost.queues.get(name) else { return };
         let message = &discard.entry.message;
-        let Some(exchange) = queue.settings.dead_letter_exchange.clone() else {
+        let exchange = queue.settings.dead_letter_exchange.clone();
+        let Some(exchange) = exchange.filter(|_| !matches!(discard.progress, Progress::Lost)) else {
             self.history.note(message, name, || left(discard.reason, None));
             return;
         };
@@ -41,6 +42,9 @@ impl Core {
         if discard.reason != Reason::Rejected {
             targets.retain(|target| !death::is_cycle(&dead.deaths, target));
         }
+        if let Progress::Sent(taken) = &discard.progress {
+            targets.retain(|target| !taken.contains(target));
+        }
         if is_safe && targets.is_empty() {
             self.hold(now, vhost_name, name, discard);
             return;
@@ -51,8 +55,17 @@ impl Core {
         }
         let dead = Arc::new(dead);
         self.history.publish(Arc::clone(&dead), true);
-        let is_refused = self.enqueue_all(now, vhost_name, &dead, &targets);
-        if is_safe && is_refused {
+        let mut taken = Vec::new();
+        for target in &targets {
+            if self.enqueue(now, vhost_name, &dead, target, is_safe) == Publish::Stored {
+                taken.push(target.clone());
+            }
+        }
+        if is_safe && taken.len() < targets.len() {
+            if let Progress::Sent(earlier) = &mut discard.progress {
+                taken.append(earlier);
+            }
+            discard.progress = Progress::Sent(taken);
             self.hold(now, vhost_name, name, discard);
             return;
         }

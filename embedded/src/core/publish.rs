@@ -78,18 +78,26 @@ impl Core {
     ) -> bool {
         let mut is_refused = false;
         for name in queues {
-            is_refused |= self.enqueue(now, vhost, message, name) == Publish::Refused;
+            is_refused |= self.enqueue(now, vhost, message, name, true) == Publish::Refused;
         }
         is_refused
     }
 
-    fn enqueue(&mut self, now: Millis, vhost: &Name, message: &Arc<Message>, name: &Name) -> Publish {
+    /// Puts a message into a queue. `is_tracked` is whether its sender waits for what becomes of it.
+    pub(super) fn enqueue(
+        &mut self,
+        now: Millis,
+        vhost: &Name,
+        message: &Arc<Message>,
+        name: &Name,
+        is_tracked: bool,
+    ) -> Publish {
         let Some(queue) = self.vhosts.get_mut(vhost).and_then(|vhost| vhost.queues.get_mut(name)) else {
             return Publish::Stored;
         };
         let mut discards = Vec::new();
         self.history.note(message, name, || Fate::Ready);
-        let outcome = queue.publish(now, Arc::clone(message), &mut discards);
+        let outcome = queue.publish(now, Arc::clone(message), is_tracked, &mut discards);
         if outcome == Publish::Refused && discards.is_empty() {
             self.history.note(message, name, || Fate::Refused);
         }

@@ -115,7 +115,7 @@ impl Core {
             } else {
                 let mut discards = Vec::new();
                 queue.expire(now, &mut discards);
-                let held = queue.take_held(now);
+                let held = queue.take_due(now);
                 self.discard(&vhost, &name, discards);
                 self.discard(&vhost, &name, held);
                 self.dirty.push((vhost, name));

@@ -20,7 +20,9 @@ use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::types::AMQPValue;
 
 pub(crate) use self::consumers::{Consumer, Subscription};
-pub(crate) use self::parts::{Assignment, Counts, Declaration, Discard, Publish, QueueKind, Reason, Return};
+pub(crate) use self::parts::{
+    Assignment, Counts, Declaration, Discard, Progress, Publish, QueueKind, Reason, Return,
+};
 pub(crate) use self::settings::{Overflow, Settings, duration};
 
 use self::consumers::Consumers;
@@ -94,20 +96,27 @@ impl Queue {
     /// (`rabbit_amqqueue_process.erl`, `message_properties`), and a quorum queue the time of its last use (`rabbit_fifo.erl`,
     /// `update_config`).
     pub(crate) fn set_settings(&mut self, now: Millis, settings: Settings, discards: &mut Vec<Discard>) {
-        self.settings = settings;
+        let overflow = settings.overflow;
+        let earlier = std::mem::replace(&mut self.settings, settings).overflow;
         if !self.is_quorum() {
             self.last_used = now;
+            // The lengths come before what to do about them: `rabbit_amqqueue_process.erl`, `process_args_policy`.
+            self.settings.overflow = earlier;
+            self.trim(now, discards);
+            self.settings.overflow = overflow;
         }
+        self.review_held(discards);
         self.drop_expired(now, discards);
         self.trim(now, discards);
         self.make_room();
     }
 
-    /// Enqueues a message.
+    /// Enqueues a message. `is_tracked` is whether its sender waits for what becomes of it.
     pub(crate) fn publish(
         &mut self,
         now: Millis,
         message: Arc<Message>,
+        is_tracked: bool,
         discards: &mut Vec<Discard>,
     ) -> Publish {
         if self.is_stream() {
@@ -116,9 +125,9 @@ impl Queue {
             return Publish::Stored;
         }
         let mut entry = self.entry(now, message);
-        if self.refuses(&entry) {
+        if self.refuses(&entry, is_tracked) {
             if self.settings.overflow == Overflow::RejectPublishDlx {
-                discards.push(Discard { entry, reason: Reason::MaxLen });
+                discards.push(Discard::new(entry, Reason::MaxLen));
             }
             return Publish::Refused;
         }
@@ -214,12 +223,10 @@ impl Queue {
         Ok(entry)
     }
 
-    /// Takes everything but what is delivered: `rabbit_fifo.erl`, `#purge{}`. A stream cannot be purged.
+    /// Takes everything but what is delivered and the dead letters that wait: `rabbit_fifo.erl`, `#purge{}`. A stream cannot be purged.
     pub(crate) fn purge(&mut self, _now: Millis) -> Vec<Entry> {
         let mut purged = self.ready.drain();
         purged.append(&mut self.delayed.drain());
-        purged.extend(self.held.drain(..).map(|(_, discard)| discard.entry));
-        self.held_bytes = 0;
         self.make_room();
         purged
     }
@@ -238,6 +245,7 @@ impl Queue {
     pub(crate) fn drain(&mut self) -> Vec<Entry> {
         let mut all = self.purge(self.last_used);
         all.append(&mut self.stream.drain());
+        all.extend(self.take_held(|_, _| true).into_iter().map(|discard| discard.entry));
         all
     }
 

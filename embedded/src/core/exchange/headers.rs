@@ -1,7 +1,8 @@
 //! `headers`: the binding's arguments are compared with the message's headers. <https://www.rabbitmq.com/docs/exchanges#headers>
 //!
 //! `rabbit_exchange_type_headers.erl`: keys that begin with `x-` count only for `all-with-x` and `any-with-x`; a value without a type (`void`)
-//! asks only for the key.
+//! asks only for the key. The history of deaths is in no header that could be asked for, unlike what is said of the first and the
+//! last death: `mc.erl`, `routing_headers`.
 
 use std::sync::Arc;
 
@@ -50,14 +51,15 @@ impl Route for Headers {
         let none = FieldTable::default();
         let headers = message.properties.headers().as_ref().unwrap_or(&none);
         for binding in &self.bindings {
-            if matches(&binding.arguments, headers) {
+            let is_seen = |key: &str| key != "x-death" || message.deaths.is_empty();
+            if matches(&binding.arguments, headers, is_seen) {
                 to(&binding.destination);
             }
         }
     }
 }
 
-fn matches(arguments: &FieldTable, headers: &FieldTable) -> bool {
+fn matches(arguments: &FieldTable, headers: &FieldTable, is_seen: impl Fn(&str) -> bool) -> bool {
     let kind = table::get_string(arguments, "x-match").unwrap_or("all");
     let with_x = kind.ends_with("-with-x");
     let mut asked = arguments
@@ -68,6 +70,7 @@ fn matches(arguments: &FieldTable, headers: &FieldTable) -> bool {
         headers
             .inner()
             .get(key.as_str())
+            .filter(|_| is_seen(key.as_str()))
             .is_some_and(|found| matches!(wanted, AMQPValue::Void) || table::is_equal(wanted, found))
     };
     if kind.starts_with("any") { asked.any(&mut holds) } else { asked.all(&mut holds) }

@@ -23,7 +23,7 @@ impl Queue {
         }
         let mut expired = Vec::new();
         self.ready.pop_expired(now, &mut expired);
-        discards.extend(expired.into_iter().map(|entry| Discard { entry, reason: Reason::Expired }));
+        discards.extend(expired.into_iter().map(|entry| Discard::new(entry, Reason::Expired)));
         self.make_room();
     }
 

@@ -2,17 +2,18 @@
 //!
 //! Only what is ready counts, and on a quorum queue what waits for its delayed retry and the dead letters that wait for a target. A classic queue refuses what would
 //! make it too long (`rabbit_amqqueue_process.erl`, `will_overflow`); a quorum queue refuses once it is too long, until it is down
-//! to 80 % (`rabbit_fifo.erl`, `evaluate_limit`).
+//! to 80 % (`rabbit_fifo.erl`, `evaluate_limit`), but only what is tracked: it is the sender that is told to stop
+//! (`rabbit_quorum_queue.erl`, `deliver`).
 
 use super::{Discard, Overflow, Queue, QueueKind, Reason};
 use crate::core::{Entry, Millis};
 
 impl Queue {
     /// Returns whether the queue refuses a new message.
-    pub(super) fn refuses(&self, entry: &Entry) -> bool {
+    pub(super) fn refuses(&self, entry: &Entry, is_tracked: bool) -> bool {
         match (self.settings.overflow, self.declaration.kind) {
             (Overflow::DropHead, _) | (_, QueueKind::Stream) => false,
-            (_, QueueKind::Quorum) => self.is_refusing,
+            (_, QueueKind::Quorum) => is_tracked && self.is_refusing,
             (_, QueueKind::Classic) => self.is_over(1, entry.message.size()),
         }
     }
@@ -21,14 +22,14 @@ impl Queue {
     pub(super) fn trim(&mut self, now: Millis, discards: &mut Vec<Discard>) {
         if self.is_stream() {
             let gone = self.stream.truncate(now, &self.settings);
-            discards.extend(gone.into_iter().map(|entry| Discard { entry, reason: Reason::MaxLen }));
+            discards.extend(gone.into_iter().map(|entry| Discard::new(entry, Reason::MaxLen)));
             return;
         }
         match (self.settings.overflow, self.declaration.kind) {
             (Overflow::DropHead, _) => {
                 while self.is_over(0, 0) {
                     let Some(entry) = self.ready.pop() else { break };
-                    discards.push(Discard { entry, reason: Reason::MaxLen });
+                    discards.push(Discard::new(entry, Reason::MaxLen));
                 }
             }
             (_, QueueKind::Quorum) => self.is_refusing |= self.is_over(0, 0),

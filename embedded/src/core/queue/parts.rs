@@ -65,6 +65,24 @@ impl Reason {
 pub(crate) struct Discard {
     pub(crate) entry: Entry,
     pub(crate) reason: Reason,
+    pub(crate) progress: Progress,
+}
+
+impl Discard {
+    pub(crate) fn new(entry: Entry, reason: Reason) -> Self {
+        Self { entry, reason, progress: Progress::Unsent }
+    }
+}
+
+/// How far a copy that leaves its queue has come. Only a queue that keeps its dead letters has any that are not new.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// There was no route so far.
+    Unsent,
+    /// Some queues refused it; these have it.
+    Sent(Vec<Name>),
+    /// Its queue is to keep dead letters no longer.
+    Lost,
 }
 
 /// What a queue did with a new message.

@@ -103,7 +103,9 @@ impl Settings {
     pub(crate) fn new(kind: QueueKind, arguments: &FieldTable, policy: Option<&FieldTable>) -> Self {
         let from = Sources { arguments, policy };
         let is_quorum = kind == QueueKind::Quorum;
-        let overflow = match from.text("overflow") {
+        // `rabbit_amqqueue_process.erl`, `process_args_policy`; `rabbit_quorum_queue.erl`, `gather_policy_config`.
+        let overflow = if is_quorum { from.policy_text("overflow") } else { from.text("overflow") };
+        let overflow = match overflow {
             Some("reject-publish") => Overflow::RejectPublish,
             // `rabbit_quorum_queue.erl`, `overflow`: unknown to quorum queues, which warn and drop heads.
             Some("reject-publish-dlx") if !is_quorum => Overflow::RejectPublishDlx,

@@ -24,7 +24,7 @@ impl Queue {
         self.release(now, consumer);
         if !self.is_stream() {
             entry.failures += u32::from(has_failed);
-            discards.push(Discard { entry, reason: Reason::Rejected });
+            discards.push(Discard::new(entry, Reason::Rejected));
         }
     }
 
@@ -72,7 +72,7 @@ impl Queue {
         discards: &mut Vec<Discard>,
     ) {
         if self.settings.delivery_limit.is_some_and(|limit| entry.failures > limit) {
-            discards.push(Discard { entry, reason: Reason::DeliveryLimit });
+            discards.push(Discard::new(entry, Reason::DeliveryLimit));
             return;
         }
         match delayed::ready_at(now, self.settings.delayed_retry, &entry, has_failed) {

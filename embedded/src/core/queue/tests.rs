@@ -54,7 +54,7 @@ impl Steps for Queue {
     fn put_with(&mut self, body: &'static str, properties: AMQPProperties) -> (Publish, Vec<Discard>) {
         let mut discards = Vec::new();
         let message = Message { body: body.into(), properties, ..Message::default() };
-        (self.publish(NOW, Arc::new(message), &mut discards), discards)
+        (self.publish(NOW, Arc::new(message), true, &mut discards), discards)
     }
 
     fn join(&mut self, tag: &str, prefetch: u32, priority: i32) {
