@@ -18,9 +18,11 @@ mod connection;
 mod consume;
 mod dead_letter;
 mod dead_letter_history;
+mod dead_letter_message;
 mod dead_letter_routing;
 mod delayed_retry;
 mod exchange_declare;
+mod exchange_graph;
 mod frames;
 mod get;
 mod max_length;
@@ -63,6 +65,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     binding::BEHAVIOURS,
     routing::BEHAVIOURS,
     routing_hash::BEHAVIOURS,
+    exchange_graph::BEHAVIOURS,
     queue_declare::BEHAVIOURS,
     queue_arguments::BEHAVIOURS,
     queue_life::BEHAVIOURS,
@@ -80,6 +83,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     reply_to::BEHAVIOURS,
     dead_letter::BEHAVIOURS,
     dead_letter_history::BEHAVIOURS,
+    dead_letter_message::BEHAVIOURS,
     dead_letter_routing::BEHAVIOURS,
     at_least_once::BEHAVIOURS,
     consume::BEHAVIOURS,

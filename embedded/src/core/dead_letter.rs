@@ -97,7 +97,7 @@ impl Core {
             reason,
             time,
             exchange: &message.exchange,
-            routing_keys: message.visible_keys().cloned().collect(),
+            routing_keys: message.visible_keys(),
             expiration: message.properties.expiration().as_ref().map(ToString::to_string),
         };
         let mut dead = message.clone();
@@ -111,7 +111,6 @@ impl Core {
         if let Some(key) = key {
             dead.routing_key = key;
             dead.further_keys = Vec::new();
-            dead.hidden_keys = 0;
         }
         dead
     }

@@ -22,8 +22,8 @@ pub(crate) struct Message {
     pub(crate) routing_key: Name,
     /// Further routing keys: those of the header `CC`, then those of `BCC`, which is no longer in the properties.
     pub(crate) further_keys: Vec<Name>,
-    /// How many of the further keys, at their end, came from `BCC`: nobody is told those.
-    pub(crate) hidden_keys: usize,
+    /// The keys of `BCC`, which nobody is told.
+    pub(crate) hidden_keys: Vec<Name>,
     /// How it died so far, the latest pair of queue and reason first.
     pub(crate) deaths: Vec<Death>,
     /// How often its delivery failed before it died, which its new queues count on: `mc.erl`, the annotation `delivery_count`.
@@ -42,9 +42,15 @@ impl Message {
         std::iter::once(&self.routing_key).chain(&self.further_keys)
     }
 
-    /// Returns the keys without those of `BCC`.
-    pub(crate) fn visible_keys(&self) -> impl Iterator<Item = &Name> {
-        self.keys().take(1 + self.further_keys.len() - self.hidden_keys)
+    /// Returns the keys without those of `BCC`, also if one of them is all that a dead letter is routed by: `mc.erl`, `record_death`.
+    pub(crate) fn visible_keys(&self) -> Vec<Name> {
+        let mut keys: Vec<Name> = self.keys().cloned().collect();
+        for hidden in &self.hidden_keys {
+            if let Some(index) = keys.iter().position(|key| key == hidden) {
+                keys.remove(index);
+            }
+        }
+        keys
     }
 
     /// Returns how much it counts towards `x-max-length-bytes`: its body.

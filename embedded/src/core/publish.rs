@@ -37,7 +37,7 @@ impl Core {
         check_size(body.len())?;
         self.check_allowed(connection, channel, method)?;
         self.override_reply_to(connection, channel, &mut properties)?;
-        check_expiration(&properties)?;
+        read_expiration(&properties)?;
         let sequence =
             self.channel(connection, channel)?.confirms.as_mut().map(super::confirms::Confirms::next);
         self.check_user(connection, &properties)?;
@@ -251,8 +251,9 @@ fn check_size(size: usize) -> Result<(), AmqpError> {
     Err(AmqpError::precondition_failed(text))
 }
 
-fn check_expiration(properties: &AMQPProperties) -> Result<(), AmqpError> {
-    let Some(text) = properties.expiration() else { return Ok(()) };
+/// Reads the time to live as Erlang's `string:to_integer` does: `rabbit_basic.erl`, `parse_expiration`.
+fn read_expiration(properties: &AMQPProperties) -> Result<Option<u64>, AmqpError> {
+    let Some(text) = properties.expiration() else { return Ok(None) };
     let text = text.as_str();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
@@ -262,10 +263,11 @@ fn check_expiration(properties: &AMQPProperties) -> Result<(), AmqpError> {
         format!("{{leftover_string,{:?}}}", &digits[end..])
     } else if text.starts_with('-') && !digits.trim_start_matches('0').is_empty() {
         format!("{{value_negative,-{}}}", digits.trim_start_matches('0'))
-    } else if digits.parse::<u64>().map_or(true, |ttl| ttl > MAX_EXPIRY) {
-        format!("{{value_too_large,{digits}}}")
     } else {
-        return Ok(());
+        match digits.parse() {
+            Ok(ttl @ 0..=MAX_EXPIRY) => return Ok(Some(ttl)),
+            _ => format!("{{value_too_large,{}}}", digits.trim_start_matches('0')),
+        }
     };
     Err(AmqpError::precondition_failed(format!("invalid expiration '{text}': {reason}")))
 }
@@ -277,7 +279,10 @@ pub(super) fn new_message(
     mut properties: AMQPProperties,
     body: Bytes,
 ) -> Result<Message, AmqpError> {
-    check_expiration(&properties)?;
+    if let Some(ttl) = read_expiration(&properties)? {
+        // Told as a number from here on: `mc_amqpl.erl`, `protocol_state`.
+        properties = properties.with_expiration(short(&ttl.to_string()));
+    }
     let keys = header_routes(&mut properties)?;
     Ok(Message {
         id,
@@ -295,20 +300,19 @@ pub(super) fn new_message(
 /// The keys of the headers `CC` and `BCC`.
 struct HeaderRoutes {
     all: Vec<Name>,
-    hidden: usize,
+    hidden: Vec<Name>,
 }
 
 /// Reads `CC` and `BCC` and takes `BCC` out: `rabbit_basic.erl`, `header_routes`.
 fn header_routes(properties: &mut AMQPProperties) -> Result<HeaderRoutes, AmqpError> {
-    let mut routes = HeaderRoutes { all: Vec::new(), hidden: 0 };
+    let mut routes = HeaderRoutes { all: Vec::new(), hidden: Vec::new() };
     let Some(headers) = properties.headers() else { return Ok(routes) };
     if !headers.contains_key("CC") && !headers.contains_key("BCC") {
         return Ok(routes);
     }
     read_keys(headers, "CC", &mut routes.all)?;
-    let visible = routes.all.len();
-    read_keys(headers, "BCC", &mut routes.all)?;
-    routes.hidden = routes.all.len() - visible;
+    read_keys(headers, "BCC", &mut routes.hidden)?;
+    routes.all.extend_from_slice(&routes.hidden);
     if headers.contains_key("BCC") {
         let mut rest = headers.inner().clone();
         rest.remove("BCC");
