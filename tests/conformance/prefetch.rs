@@ -1,6 +1,6 @@
 //! `basic.qos`.
 
-use garenne_tests::wire::{Consumer, basic};
+use garenne_tests::wire::{Consumer, Queue, basic, connection_error};
 
 use crate::behaviours;
 use crate::steps::{becomes, bodies, fill, queues};
@@ -119,5 +119,58 @@ behaviours! {
             assert_eq!(wire.ready(1, name).await, 1, "{name}");
             wire.close().await;
         }
+    }
+
+    /// A prefetch in bytes closes the connection with 540.
+    #[source = "rabbit_channel.erl: handle_method(#'basic.qos'{})"]
+    async fn a_prefetch_has_no_size(target: Target) {
+        let mut wire = target.channel().await;
+        // The client's codec leaves the size out: a method frame on channel 1 with class, method, size 9, count 1, `global`.
+        wire.send_bytes(&[1, 0, 1, 0, 0, 0, 11, 0, 60, 0, 10, 0, 0, 0, 9, 0, 1, 0, 206]).await;
+        let closed = wire.expect_connection_error().await;
+        assert_eq!(closed, connection_error(540, "NOT_IMPLEMENTED - prefetch_size!=0 (9)"));
+    }
+
+    /// On a classic queue a consumer that takes the tag of a cancelled one has its whole prefetch, whatever that one holds, and one more with
+    /// each of those deliveries that is settled.
+    #[source = "rabbit_limiter.erl: ack_from_queue"]
+    async fn a_classic_queue_gives_a_tag_that_is_used_again_its_whole_prefetch(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::classic("c")).await;
+        fill(&mut wire, "c", 9).await;
+        wire.qos(1, 2).await;
+        wire.consume_with(1, Consumer::new("c").tag("t")).await;
+        bodies(&mut wire, 2).await;
+        wire.cancel(1, "t").await;
+        wire.consume_with(1, Consumer::new("c").tag("t")).await;
+        assert_eq!(bodies(&mut wire, 2).await, ["3", "4"]);
+        becomes(&mut wire, "c", 5).await;
+        for (settled, next) in [(1, "5"), (3, "6")] {
+            wire.ack(1, settled).await;
+            assert_eq!(bodies(&mut wire, 1).await, [next]);
+        }
+        becomes(&mut wire, "c", 3).await;
+    }
+
+    /// To a quorum queue a consumer that takes the tag of a cancelled one is that one, and holds its deliveries: each that is settled gives it
+    /// one more, up to its prefetch.
+    #[source = "rabbit_fifo.erl: merge_consumer"]
+    async fn a_quorum_queue_knows_a_tag_that_is_used_again(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::quorum("q")).await;
+        fill(&mut wire, "q", 9).await;
+        wire.qos(1, 3).await;
+        wire.consume_with(1, Consumer::new("q").tag("t")).await;
+        bodies(&mut wire, 3).await;
+        wire.cancel(1, "t").await;
+        wire.qos(1, 1).await;
+        wire.consume_with(1, Consumer::new("q").tag("t")).await;
+        becomes(&mut wire, "q", 6).await;
+        wire.expect_nothing(1).await;
+        for (settled, next) in [(1, "4"), (2, "5")] {
+            wire.ack(1, settled).await;
+            assert_eq!(bodies(&mut wire, 1).await, [next]);
+        }
+        becomes(&mut wire, "q", 4).await;
     }
 }

@@ -5,6 +5,7 @@ use garenne_tests::wire::{Consumer, Delivery, Draft, Queue, Table};
 use serde_json::json;
 
 use crate::behaviours;
+use crate::steps::{fill, put};
 
 /// Returns the counts that a quorum queue adds to a message that has been out.
 fn counts(acquired: i64, failed: i64) -> Table {
@@ -203,5 +204,30 @@ behaviours! {
         assert_eq!((first.redelivered, first.headers()), (false, table! { "x-delivery-count" => 7_i64 }));
         wire.reject(1, first.tag, true).await;
         assert_eq!(wire.expect_delivery(1).await.headers(), counts(1, 1));
+    }
+
+    /// What a closed channel gives back comes in the order in which its consumers subscribed, and what it got comes last.
+    #[source = "rabbit_fifo.erl: handle_down"]
+    async fn a_closed_channel_gives_back_by_consumer(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::quorum("q")).await;
+        wire.open_channel(2).await;
+        fill(&mut wire, "q", 1).await;
+        wire.get(2, "q").await.expect("it is ready");
+        wire.qos(2, 1).await;
+        for tag in ["z", "a"] {
+            wire.consume_with(2, Consumer::new("q").tag(tag)).await;
+        }
+        put(&mut wire, ["2", "3", "4"].map(|body| Draft::to_queue("q").body(body))).await;
+        let first = wire.expect_deliveries(2, 2).await.remove(0);
+        assert_eq!(first.consumer_tag, "z");
+        wire.ack(2, first.tag).await;
+        wire.expect_delivery(2).await;
+        wire.cancel(2, "z").await;
+        wire.close_channel(2).await;
+        wire.expect_ready(1, "q", 3).await;
+        wire.consume(1, "q").await;
+        let order: Vec<_> = wire.expect_deliveries(1, 3).await.iter().map(Delivery::text).collect();
+        assert_eq!(order, ["4", "3", "1"]);
     }
 }

@@ -1,8 +1,9 @@
 //! Direct reply-to.
 
-use garenne_tests::wire::{Consumer, Draft, Queue, channel_error};
+use garenne_tests::wire::{Consumer, Draft, Queue, basic, channel_error, connection_error};
 
 use crate::behaviours;
+use crate::steps::fill;
 
 const REPLIES: &str = "amq.rabbitmq.reply-to";
 
@@ -83,5 +84,35 @@ behaviours! {
             let tag = wire.consume_with(1, Consumer::new(REPLIES).no_ack()).await;
             wire.cancel(1, &tag).await;
         }
+    }
+
+    /// The tag of a consumer of replies is free for another consumer, but not the other way round; a cancel ends the one of replies.
+    #[source = "rabbit_channel.erl: handle_method(#'basic.consume'{})"]
+    async fn the_tag_of_a_consumer_of_replies_is_free(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::quorum("q")).await;
+        wire.consume_with(1, Consumer::new(REPLIES).tag("t").no_ack()).await;
+        wire.consume_with(1, Consumer::new("q").tag("t")).await;
+        wire.cancel(1, "t").await;
+        fill(&mut wire, "q", 1).await;
+        assert_eq!(wire.expect_delivery(1).await.consumer_tag, "t");
+        let closed = wire.refused(1, Consumer::new(REPLIES).tag("t").no_ack()).await;
+        assert_eq!(closed, connection_error(530, "NOT_ALLOWED - attempt to reuse consumer tag 't'"));
+    }
+
+    /// A second consumer of replies is refused with 406 even if it has the tag of the first.
+    #[source = "rabbit_channel.erl: handle_method(#'basic.consume'{})"]
+    async fn the_tag_of_the_first_consumer_of_replies_does_not_matter(target: Target) {
+        let mut wire = target.channel().await;
+        wire.consume_with(1, Consumer::new(REPLIES).tag("t").no_ack()).await;
+        let closed = wire.refused(1, Consumer::new(REPLIES).tag("t").no_ack()).await;
+        assert_eq!(closed, channel_error(406, "PRECONDITION_FAILED - reply consumer already set"));
+    }
+
+    /// The pseudo-queue itself is no queue to get from: 404.
+    async fn the_pseudo_queue_has_nothing_to_get(target: Target) {
+        let mut wire = target.channel().await;
+        let closed = wire.refused(1, basic::Get { queue: REPLIES.into(), no_ack: true }).await;
+        assert_eq!(closed, channel_error(404, &format!("NOT_FOUND - no queue '{REPLIES}' in vhost '/'")));
     }
 }

@@ -156,4 +156,29 @@ behaviours! {
             wire.close().await;
         }
     }
+
+    /// An active consumer that was to yield to one of higher priority gets nothing before it has settled everything, also when that one
+    /// has left meanwhile.
+    #[source = "rabbit_fifo.erl: activate_next_consumer"]
+    async fn a_takeover_that_is_given_up_is_waited_out(target: Target) {
+        for waiting in [&[][..], &["other"]] {
+            let mut wire = target.channel().await;
+            wire.declare_queue(1, Queue::quorum("q").with("x-single-active-consumer", true)).await;
+            wire.consume_with(1, Consumer::new("q").tag("low")).await;
+            for tag in waiting {
+                wire.consume_with(1, Consumer::new("q").tag(tag)).await;
+            }
+            fill(&mut wire, "q", 1).await;
+            let first = wire.expect_delivery(1).await;
+            wire.consume_with(1, Consumer::new("q").tag("high").with("x-priority", 1)).await;
+            wire.cancel(1, "high").await;
+            fill(&mut wire, "q", 1).await;
+            wire.expect_ready(1, "q", 1).await;
+            wire.expect_nothing(1).await;
+            wire.ack(1, first.tag).await;
+            assert_eq!(wire.expect_delivery(1).await.consumer_tag, "low");
+            wire.delete_queue(1, "q").await;
+            wire.close().await;
+        }
+    }
 }

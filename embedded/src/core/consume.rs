@@ -27,8 +27,7 @@ impl Core {
     ) -> Result<(), AmqpError> {
         let state = self.channel(connection, channel)?;
         let asked = method.consumer_tag.as_str();
-        let is_reply = state.reply.as_ref().is_some_and(|reply| &*reply.tag == asked);
-        if state.consumers.contains_key(asked) || is_reply {
+        if state.consumers.contains_key(asked) {
             return Err(AmqpError::not_allowed(format!("attempt to reuse consumer tag '{asked}'")));
         }
         let prefetch = state.prefetch;

@@ -33,7 +33,13 @@ impl Core {
             }
             self.touch_queue(&vhost, &queue);
         }
-        self.give_back(now, &vhost, state.drain(), Return::Lost);
+        let mut deliveries = state.drain();
+        let queues = self.vhosts.get(&vhost).map(|vhost| &vhost.queues);
+        deliveries.sort_by_cached_key(|Unacked { tag, queue, consumer, .. }| {
+            let found = queues.and_then(|queues| queues.get(queue));
+            found.map(|queue| queue.order_of_return(consumer.as_ref(), *tag))
+        });
+        self.give_back(now, &vhost, deliveries, Return::Lost);
         for queue in emptied {
             self.remove_queue(&vhost, &queue);
         }

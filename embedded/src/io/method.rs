@@ -18,6 +18,12 @@ pub(crate) fn read_method(class: u16, method: u16, fields: &[u8]) -> Result<AMQP
         Malformed::Table => Fault::Drop,
         Malformed::Depth => Fault::Close(too_deep(), (class, method)),
     })?;
+    if (class, method) == (60, 10)
+        && let Some(size) = fields.first_chunk().map(|size| u32::from_be_bytes(*size))
+        && size != 0
+    {
+        return Err(Fault::Close(prefetch_size(size), (class, method)));
+    }
     parse(class, method, fields)
 }
 
@@ -101,6 +107,11 @@ fn cannot_decode(fields: &[u8]) -> AmqpError {
 /// `rabbit_binary_parser.erl`, `assert_utf8`. RabbitMQ lets the names of a publish and of properties pass; the codec cannot.
 fn bad_text() -> AmqpError {
     AmqpError::frame_error("Malformed UTF-8 in shortstr")
+}
+
+/// `rabbit_channel.erl`, `handle_method(#'basic.qos'{})`; the codec does not tell the size.
+fn prefetch_size(size: u32) -> AmqpError {
+    AmqpError::not_implemented(format!("prefetch_size!=0 ({size})"))
 }
 
 fn too_deep() -> AmqpError {

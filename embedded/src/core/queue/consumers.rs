@@ -28,12 +28,25 @@ pub(crate) struct Subscription {
     pub(crate) arguments: FieldTable,
 }
 
+impl Subscription {
+    /// Returns how many deliveries it may hold in a queue of that type.
+    fn limit(&self, is_quorum: bool) -> u32 {
+        match self.prefetch {
+            0 if is_quorum => QUORUM_PREFETCH,
+            0 => u32::MAX,
+            prefetch => prefetch,
+        }
+    }
+}
+
 /// A consumer of a queue.
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) subscription: Subscription,
     /// How many deliveries it holds.
     pub(crate) unacked: u32,
+    /// How many deliveries more it may get.
+    credit: u32,
     /// How many of its deliveries the queue took back because it took too long. It gets nothing until it has settled them.
     pub(crate) late: u32,
     /// Whether it gets messages at all: not one that waits behind a single active consumer.
@@ -49,18 +62,31 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    fn has_credit(&self, cap: Option<u32>) -> bool {
-        let no_ack = self.subscription.no_ack;
+    fn has_credit(&self) -> bool {
         let is_up = self.is_active && !self.is_quiescing && !self.is_paused && self.late == 0;
-        is_up && (no_ack || self.credit(cap) > 0)
+        is_up && (self.subscription.no_ack || self.credit > 0)
     }
 
-    /// Returns how many deliveries more it may hold.
-    fn credit(&self, cap: Option<u32>) -> u32 {
-        let prefetch = self.subscription.prefetch;
-        let limit = if prefetch == 0 { cap.unwrap_or(u32::MAX) } else { prefetch };
-        limit.saturating_sub(self.unacked)
+    /// One of its deliveries ended.
+    ///
+    /// On a quorum queue that never gives more credit than the prefetch (`rabbit_fifo.erl`, `increase_credit`); on a classic queue it may, if
+    /// the delivery was one of an earlier consumer with the same tag (`rabbit_limiter.erl`, `ack_from_queue`).
+    fn release(&mut self, is_quorum: bool) {
+        self.unacked = self.unacked.saturating_sub(1);
+        self.credit = self.credit.saturating_add(1);
+        if is_quorum {
+            self.credit = self.credit.min(self.subscription.limit(is_quorum));
+        }
     }
+}
+
+/// What is left of a cancelled consumer.
+#[derive(Debug)]
+struct Leaving {
+    /// How many deliveries it holds.
+    unacked: u32,
+    /// The order of subscription.
+    number: u64,
 }
 
 /// The consumers of one queue.
@@ -70,9 +96,8 @@ pub(crate) struct Consumers {
     /// Those with credit, the highest priority first; within one they take turns.
     line: BTreeMap<Reverse<i32>, VecDeque<ConsumerKey>>,
     /// Consumers that were cancelled while they held deliveries.
-    leaving: HashMap<ConsumerKey, u32>,
+    leaving: HashMap<ConsumerKey, Leaving>,
     last: u64,
-    cap: Option<u32>,
     is_single_active: bool,
     /// Whether an active consumer yields to one of higher priority: quorum queues.
     is_quorum: bool,
@@ -80,9 +105,8 @@ pub(crate) struct Consumers {
 
 impl Consumers {
     pub(crate) fn new(is_quorum: bool, is_single_active: bool) -> Self {
-        let cap = is_quorum.then_some(QUORUM_PREFETCH);
         let (by_key, leaving) = (HashMap::new(), HashMap::new());
-        Self { by_key, line: BTreeMap::new(), leaving, last: 0, cap, is_single_active, is_quorum }
+        Self { by_key, line: BTreeMap::new(), leaving, last: 0, is_single_active, is_quorum }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -105,6 +129,12 @@ impl Consumers {
         consumers.into_iter()
     }
 
+    /// Returns the order of subscription of a consumer that is there, or that holds deliveries still.
+    pub(crate) fn number(&self, key: &ConsumerKey) -> Option<u64> {
+        let number = self.by_key.get(key).map(|consumer| consumer.number);
+        number.or_else(|| self.leaving.get(key).map(|left| left.number))
+    }
+
     pub(crate) fn has_exclusive(&self) -> bool {
         self.by_key.values().any(|consumer| consumer.subscription.exclusive)
     }
@@ -112,16 +142,25 @@ impl Consumers {
     pub(crate) fn add(&mut self, subscription: Subscription) {
         self.last += 1;
         let key = subscription.key.clone();
+        let limit = subscription.limit(self.is_quorum);
+        // To a quorum queue a tag that is used again is the same consumer (`rabbit_fifo.erl`, `merge_consumer`), to a classic queue
+        // another one (`rabbit_limiter.erl`, `forget_consumer`).
+        let (unacked, credit, number) = match self.leaving.remove(&key) {
+            Some(Leaving { unacked, number }) if self.is_quorum => {
+                (unacked, limit.saturating_sub(unacked), number)
+            }
+            left => (left.map_or(0, |left| left.unacked), limit, self.last),
+        };
         let consumer = Consumer {
             subscription,
-            // A tag that is used again is the same consumer: `rabbit_fifo.erl`, `merge_consumer`.
-            unacked: self.leaving.remove(&key).unwrap_or(0),
+            unacked,
+            credit,
             late: 0,
             is_active: !self.is_single_active,
             is_quiescing: false,
             is_paused: false,
             is_queued: false,
-            number: self.last,
+            number,
         };
         self.by_key.insert(key.clone(), consumer);
         self.elect();
@@ -135,7 +174,8 @@ impl Consumers {
             line.retain(|waiting| waiting != key);
         }
         if consumer.unacked > 0 {
-            self.leaving.insert(key.clone(), consumer.unacked);
+            let Consumer { unacked, number, .. } = consumer;
+            self.leaving.insert(key.clone(), Leaving { unacked, number });
         }
         self.elect();
         true
@@ -151,7 +191,7 @@ impl Consumers {
     /// Returns whether somebody would take a message now.
     pub(crate) fn has_taker(&self) -> bool {
         let mut waiting = self.line.values().flatten();
-        waiting.any(|key| self.by_key.get(key).is_some_and(|consumer| consumer.has_credit(self.cap)))
+        waiting.any(|key| self.by_key.get(key).is_some_and(Consumer::has_credit))
     }
 
     /// Chooses who gets the next message and counts it; the one who got it goes to the end of its line. `wants` tells who can
@@ -161,7 +201,7 @@ impl Consumers {
             for _ in 0..line.len() {
                 let Some(key) = line.pop_front() else { break };
                 let Some(consumer) = self.by_key.get_mut(&key) else { continue };
-                if !consumer.has_credit(self.cap) {
+                if !consumer.has_credit() {
                     consumer.is_queued = false;
                     continue;
                 }
@@ -170,10 +210,13 @@ impl Consumers {
                     continue;
                 }
                 let no_ack = consumer.subscription.no_ack;
-                consumer.unacked += u32::from(!no_ack);
+                if !no_ack {
+                    consumer.unacked += 1;
+                    consumer.credit -= 1;
+                }
                 // On a classic queue it goes to the end without credit too, and leaves the line when its turn comes:
                 // `rabbit_queue_consumers.erl`, `deliver`.
-                consumer.is_queued = !self.is_quorum || consumer.has_credit(self.cap);
+                consumer.is_queued = !self.is_quorum || consumer.has_credit();
                 if consumer.is_queued {
                     line.push_back(key.clone());
                 }
@@ -186,11 +229,11 @@ impl Consumers {
     /// One delivery of a consumer ended; it has its credit back.
     pub(crate) fn settled(&mut self, key: &ConsumerKey) {
         if let Some(consumer) = self.by_key.get_mut(key) {
-            consumer.unacked = consumer.unacked.saturating_sub(1);
+            consumer.release(self.is_quorum);
             self.queue_up(key);
-        } else if let Some(held) = self.leaving.get_mut(key) {
-            *held -= 1;
-            if *held == 0 {
+        } else if let Some(left) = self.leaving.get_mut(key) {
+            left.unacked -= 1;
+            if left.unacked == 0 {
                 self.leaving.remove(key);
             }
         }
@@ -203,7 +246,7 @@ impl Consumers {
     pub(crate) fn timed_out(&mut self, key: &ConsumerKey) {
         if let Some(consumer) = self.by_key.get_mut(key) {
             consumer.late += 1;
-            consumer.unacked = consumer.unacked.saturating_sub(1);
+            consumer.release(self.is_quorum);
         }
         self.elect();
     }
@@ -218,9 +261,8 @@ impl Consumers {
     }
 
     fn queue_up(&mut self, key: &ConsumerKey) {
-        let cap = self.cap;
         let Some(consumer) = self.by_key.get_mut(key) else { return };
-        if !consumer.is_queued && consumer.has_credit(cap) {
+        if !consumer.is_queued && consumer.has_credit() {
             consumer.is_queued = true;
             self.line.entry(Reverse(consumer.subscription.priority)).or_default().push_back(key.clone());
         }
@@ -229,15 +271,22 @@ impl Consumers {
     /// Makes one consumer active where only one may be: of those that wait the one with the highest priority, on a quorum queue the
     /// one with the most credit among these, then the oldest.
     ///
-    /// On a quorum queue one of higher priority takes over from the active one, which gets nothing more until it holds nothing; on a
-    /// classic queue the active one stays. `rabbit_fifo.erl`, `activate_next_consumer` and `sort_waiting`;
-    /// `rabbit_queue_consumers.erl`, `get_consumer`.
+    /// On a quorum queue one of higher priority takes over from the active one, which gets nothing more until it holds nothing and then
+    /// waits like the others, even if the one of higher priority has left meanwhile; on a classic queue the active one stays.
+    /// `rabbit_fifo.erl`, `activate_next_consumer`, `update_or_remove_con` and `sort_waiting`; `rabbit_queue_consumers.erl`, `get_consumer`.
     fn elect(&mut self) {
         if !self.is_single_active {
             return;
         }
+        if let Some(active) = self.by_key.values_mut().find(|consumer| consumer.is_active)
+            && active.is_quiescing
+            && active.unacked == 0
+        {
+            active.is_active = false;
+            active.is_quiescing = false;
+        }
         let rank = |consumer: &&Consumer| {
-            let credit = if self.is_quorum { consumer.credit(self.cap) } else { 0 };
+            let credit = if self.is_quorum { consumer.credit } else { 0 };
             (consumer.subscription.priority, credit, Reverse(consumer.number))
         };
         let waiting = self.by_key.values().filter(|consumer| !consumer.is_active && consumer.late == 0);
@@ -246,7 +295,6 @@ impl Consumers {
         if let Some(active) = self.by_key.values_mut().find(|consumer| consumer.is_active) {
             if active.late == 0 {
                 if !self.is_quorum || next_priority <= active.subscription.priority {
-                    active.is_quiescing = false;
                     return;
                 }
                 if active.unacked > 0 {

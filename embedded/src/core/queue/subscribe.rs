@@ -61,6 +61,16 @@ impl Queue {
         self.consumers.len()
     }
 
+    /// Returns where the deliveries of a consumer come when its channel ends: a quorum queue takes back those of each consumer in the
+    /// order of subscription, then those of each `basic.get` by the text of its tag (`rabbit_fifo.erl`, `handle_down`).
+    pub(crate) fn order_of_return(&self, consumer: Option<&ConsumerKey>, tag: u64) -> (u64, String) {
+        match consumer {
+            _ if !self.is_quorum() => (0, String::new()),
+            Some(key) => (self.consumers.number(key).unwrap_or(0), String::new()),
+            None => (u64::MAX, tag.to_string()),
+        }
+    }
+
     /// Returns how many consumers `queue.declare-ok` reports.
     ///
     /// A quorum queue leaves those out that wait behind a single active consumer, and counts cancelled ones that still hold
