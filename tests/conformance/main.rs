@@ -5,6 +5,7 @@
 mod chain;
 mod dice;
 mod flow;
+mod policy_walk;
 mod router;
 mod steps;
 mod table;
@@ -18,6 +19,7 @@ mod connection;
 mod consume;
 mod dead_letter;
 mod dead_letter_history;
+mod dead_letter_limits;
 mod dead_letter_message;
 mod dead_letter_routing;
 mod delayed_retry;
@@ -84,6 +86,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     dead_letter::BEHAVIOURS,
     dead_letter_history::BEHAVIOURS,
     dead_letter_message::BEHAVIOURS,
+    dead_letter_limits::BEHAVIOURS,
     dead_letter_routing::BEHAVIOURS,
     at_least_once::BEHAVIOURS,
     consume::BEHAVIOURS,
