@@ -1,5 +1,7 @@
 //! What a broker holds at one moment, for tests to look at.
 
+mod show;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,6 +8,8 @@ use crate::inspect::{Published, State};
 
 /// How long [`Broker::wait_until`] waits.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How many of the latest messages a failure shows.
+const SHOWN: usize = 10;
 
 impl Broker {
     /// Returns everything that the broker holds now.
@@ -29,7 +31,7 @@ impl Broker {
     ///
     /// # Panics
     ///
-    /// If that does not happen within 10 s of real time; the message shows the last state.
+    /// If that does not happen within 10 s of real time; the message shows the last state and what became of the latest messages.
     ///
     /// # Cancel safety
     ///
@@ -46,7 +48,7 @@ impl Broker {
     ///
     /// # Panics
     ///
-    /// If that does not happen within the deadline of real time; the message shows the last state.
+    /// If that does not happen within the deadline of real time; the message shows the last state and what became of the latest messages.
     ///
     /// # Cancel safety
     ///
@@ -75,9 +77,16 @@ impl Broker {
             match tokio::time::timeout(deadline, waiting).await {
                 Ok(state) => state,
                 Err(_) => {
-                    panic!("{caller}: not within {deadline:?}; the broker's state:\n{:#?}", self.state())
+                    panic!("{caller}: not within {deadline:?}; the broker, {}{}", self.state(), self.latest())
                 }
             }
         }
+    }
+
+    /// Tells of the messages that were published last, for whoever waits in vain.
+    fn latest(&self) -> String {
+        let published = self.published();
+        let latest = &published[published.len().saturating_sub(SHOWN)..];
+        latest.iter().map(|message| format!("\n{message}")).collect()
     }
 }

@@ -304,3 +304,30 @@ fn is_over(stream: &mut TcpStream) -> bool {
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
+
+#[tokio::test]
+async fn waiting_in_vain_shows_what_there_is() {
+    let broker = Broker::start().await.expect("the broker starts");
+    let connection = connect(broker.url()).await.expect("guest may connect");
+    let channel = connection.create_channel().await.expect("a channel opens");
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms are on");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(9));
+    declare(&channel, "work", arguments).await;
+    publish(&channel, "work", b"hello").await;
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move {
+        broker.wait_until_within(Duration::ZERO, |state| state.ready("work") == 2).await;
+    });
+    let vain = waiting.join_next().await.expect("it was spawned");
+    let panic = vain.expect_err("it is never two").into_panic();
+    let text = panic.downcast::<String>().expect("a panic with a message");
+    for line in [
+        "broker.rs:",
+        "queue `work` (classic): 1 ready, x-max-length 9\n",
+        "as `guest`, channels [1]\n",
+        "message of 5 B to `` by `work`: ready in `work`",
+    ] {
+        assert!(text.contains(line), "`{line}` is not in: {text}");
+    }
+}
