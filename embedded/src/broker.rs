@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -111,28 +111,45 @@ impl Broker {
     ) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(StartError::listen)?;
         listener.set_nonblocking(true).map_err(StartError::listen)?;
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::thread)?;
-        let listener = {
-            let _guard = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(StartError::listen)?
-        };
-        let stop = Stop::default();
-        let (end, ended) = oneshot::channel();
         #[cfg(feature = "management")]
-        let (management, beside) = manage(&runtime, &hub, management)?;
-        #[cfg(not(feature = "management"))]
-        let beside = std::future::pending();
-        let serving = listen(listener, Arc::clone(&hub), stop.clone(), beside);
+        let management = management.map(bind).transpose()?;
+        #[cfg(feature = "management")]
+        let managed_at = management
+            .as_ref()
+            .map(std::net::TcpListener::local_addr)
+            .transpose()
+            .map_err(StartError::listen)?;
+        let stop = Stop::default();
+        let ((tell, told), (end, ended)) = (mpsc::channel(), oneshot::channel());
+        let (served, stopping) = (Arc::clone(&hub), stop.clone());
+        let serve = async move {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            #[cfg(feature = "management")]
+            let beside = manage(management, &served)?;
+            #[cfg(not(feature = "management"))]
+            let beside = std::future::pending();
+            Ok(listen(listener, served, stopping, beside))
+        };
+        // The runtime is made where it is dropped: whoever starts a broker may be inside another one, which must not drop it.
         let thread = std::thread::Builder::new()
             .name("garenne-embedded".to_owned())
             .spawn(move || {
-                runtime.block_on(serving);
-                // Whatever is left of the tasks goes with the runtime.
-                drop(runtime);
+                let made = runtime::Builder::new_current_thread().enable_all().build();
+                let started =
+                    made.and_then(|runtime| runtime.block_on(serve).map(|serving| (runtime, serving)));
+                match started {
+                    Ok((runtime, serving)) => {
+                        _ = tell.send(Ok(()));
+                        runtime.block_on(serving);
+                        // Whatever is left of the tasks goes with the runtime.
+                        drop(runtime);
+                    }
+                    Err(error) => _ = tell.send(Err(error)),
+                }
                 _ = end.send(());
             })
             .map_err(StartError::thread)?;
+        told.recv().unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(StartError::thread)?;
         let url = url(address.port(), user, password, vhost);
         Ok(Self {
             hub,
@@ -142,7 +159,7 @@ impl Broker {
             thread: Some(thread),
             ended,
             #[cfg(feature = "management")]
-            management,
+            management: managed_at,
         })
     }
 }
@@ -188,29 +205,27 @@ fn encode(part: &str) -> String {
     encoded
 }
 
-/// Binds the management API to a port, and returns what serves it; that never ends by itself.
+/// Binds the management API to a port.
+#[cfg(feature = "management")]
+fn bind(port: u16) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map_err(|error| StartError::bind(port, error))?;
+    listener.set_nonblocking(true).map_err(StartError::listen)?;
+    Ok(listener)
+}
+
+/// Returns what serves the management API; that never ends by itself.
 #[cfg(feature = "management")]
 fn manage(
-    runtime: &runtime::Runtime,
+    listener: Option<std::net::TcpListener>,
     hub: &Arc<Hub>,
-    port: Option<u16>,
-) -> Result<(Option<SocketAddr>, impl Future<Output = ()> + use<>), StartError> {
-    let bind = |port| {
-        // Not by the runtime: the caller may be inside one already.
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-        listener.set_nonblocking(true)?;
-        let _guard = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)
-    };
-    let listener = port.map(|port| bind(port).map_err(|error| StartError::bind(port, error))).transpose()?;
-    let address =
-        listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose().map_err(StartError::listen)?;
+) -> std::io::Result<impl Future<Output = ()> + use<>> {
+    let listener = listener.map(tokio::net::TcpListener::from_std).transpose()?;
     let hub = Arc::clone(hub);
-    let serving = async move {
+    Ok(async move {
         match listener {
             Some(listener) => crate::management::serve(listener, hub).await,
             None => std::future::pending().await,
         }
-    };
-    Ok((address, serving))
+    })
 }

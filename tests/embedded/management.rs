@@ -173,3 +173,12 @@ async fn strangers_and_wrong_requests_get_clear_answers() {
     }
     client.close().await;
 }
+
+#[tokio::test]
+async fn a_taken_port_of_the_management_api_is_named() {
+    let broker = garenne_embedded::Broker::builder().management().start().await.expect("the broker starts");
+    let port = broker.management_address().expect("it was asked for").port();
+    let second = garenne_embedded::Broker::builder().management_port(port).start().await;
+    let error = second.expect_err("two cannot have one port").to_string();
+    assert!(error.contains(&port.to_string()) && error.contains("choose another"), "{error}");
+}
