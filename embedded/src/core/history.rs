@@ -54,10 +54,15 @@ pub(crate) struct Record {
     pub(crate) copies: Vec<(Name, Fate)>,
 }
 
+/// How many bytes of bodies are kept: 256 MiB. A test that publishes large messages all night must not run out of memory.
+const BYTES_MAX: u64 = 256 << 20;
+
 /// The latest messages, the oldest first; older ones are forgotten.
 #[derive(Debug)]
 pub(crate) struct History {
     limit: usize,
+    /// The bodies of the records.
+    bytes: u64,
     /// The id of the first record; ids have no gaps.
     first: u64,
     records: VecDeque<Record>,
@@ -65,7 +70,7 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, first: 0, records: VecDeque::new() }
+        Self { limit, bytes: 0, first: 0, records: VecDeque::new() }
     }
 
     /// Numbers the next message.
@@ -76,19 +81,12 @@ impl History {
     /// Enters a message that was just numbered.
     pub(crate) fn publish(&mut self, message: Arc<Message>, is_dead_letter: bool) {
         debug_assert_eq!(message.id, self.next_id(), "messages are entered in the order of their numbers");
-        if self.records.len() >= self.limit {
-            self.records.pop_front();
+        self.bytes += message.size();
+        self.records.push_back(Record { message, is_returned: false, is_dead_letter, copies: Vec::new() });
+        while self.records.len() > self.limit || (self.bytes > BYTES_MAX && self.records.len() > 1) {
+            let Some(forgotten) = self.records.pop_front() else { break };
+            self.bytes -= forgotten.message.size();
             self.first += 1;
-        }
-        if self.limit == 0 {
-            self.first += 1;
-        } else {
-            self.records.push_back(Record {
-                message,
-                is_returned: false,
-                is_dead_letter,
-                copies: Vec::new(),
-            });
         }
     }
 
@@ -141,5 +139,34 @@ pub(crate) fn left(reason: Reason, to: Option<&[Name]>) -> Fate {
     match to {
         Some(queues) => Fate::DeadLettered { reason: reason.as_str(), to: queues.to_vec() },
         None => Fate::Dropped { reason: reason.as_str() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// Enters so many messages with this body, and returns the ids of those that are kept.
+    fn kept(limit: usize, count: u64, body: &Bytes) -> Vec<u64> {
+        let mut history = History::new(limit);
+        for _ in 0..count {
+            let message = Message { id: history.next_id(), body: body.clone(), ..Message::default() };
+            history.publish(Arc::new(message), false);
+        }
+        assert_eq!(history.next_id(), count, "numbers are not given twice");
+        history.records().map(|record| record.message.id).collect()
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_for_their_number_and_for_their_bytes() {
+        assert_eq!(kept(3, 5, &Bytes::new()), [2, 3, 4]);
+        assert!(kept(0, 5, &Bytes::new()).is_empty());
+        // One body that all of them share, so that the test does not need what it is about.
+        let half = Bytes::from(vec![0; 128 << 20]);
+        assert_eq!(kept(100, 5, &half), [3, 4]);
+        let huge = Bytes::from(vec![0; 300 << 20]);
+        assert_eq!(kept(100, 2, &huge), [1], "the latest is always there");
     }
 }
