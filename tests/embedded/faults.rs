@@ -5,6 +5,7 @@ use std::time::Duration;
 use garenne_embedded::faults::{ConfirmOrder, ConnectFault, Fault};
 use garenne_embedded::{Broker, inspect::Fate};
 use garenne_shared::{Config, Retry};
+use garenne_tests::wire::{Confirm, Wire};
 use garenne_tests::{SECONDS, eventually};
 use garenne_topology::{Queue, Topology};
 use garenne_transport::{Client, ErrorKind, PublishErrorKind, Settlement, Subscription};
@@ -280,4 +281,26 @@ async fn a_seed_strikes_and_a_publisher_that_repeats_loses_nothing() {
         .collect();
     assert_eq!(bodies.len(), 200, "every message is in the queue at least once");
     client.close().await;
+}
+
+#[tokio::test]
+async fn a_log_of_faults_is_replayed_on_another_broker() {
+    let verdicts = async |broker: &Broker| {
+        let mut wire = Wire::connect(broker.url()).await;
+        wire.open_channel(1).await;
+        wire.declare_queue(1, garenne_tests::wire::Queue::quorum(QUEUE)).await;
+        wire.confirm_select(1).await;
+        for _ in 0..200 {
+            wire.publish(1, "", QUEUE, "body").await;
+        }
+        wire.expect_confirms(1, 200).await
+    };
+    let [first, second] =
+        [Broker::start().await, Broker::start().await].map(|broker| broker.expect("the broker starts"));
+    first.faults().at_random(7, 50_000, [Fault::Nack]);
+    let struck = verdicts(&first).await;
+    assert!(struck.contains(&Confirm::Nack) && struck.contains(&Confirm::Ack), "{struck:?}");
+    second.faults().replay(&first.faults().log());
+    assert_eq!(verdicts(&second).await, struck);
+    assert_eq!(second.faults().log(), first.faults().log());
 }
