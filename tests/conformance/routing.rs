@@ -1,7 +1,7 @@
 //! Where messages go: the types of exchanges.
 
 use garenne_tests::table;
-use garenne_tests::wire::{AMQPValue, Binding, Draft, Exchange, Queue, Table, channel_error};
+use garenne_tests::wire::{AMQPValue, Binding, Draft, Exchange, IntoValue, Queue, Table, channel_error};
 
 use crate::behaviours;
 use crate::router::Router;
@@ -232,5 +232,44 @@ behaviours! {
         assert_eq!(router.reached_by(draft(table! { "list" => vec![1, 2] })).await, ["b"]);
         assert_eq!(router.reached_by(draft(table! { "list" => vec![2, 1] })).await, NOBODY);
         assert_eq!(router.reached_by(draft(table! { "nested" => table! { "x" => "y" } })).await, ["c"]);
+    }
+
+    /// Values are compared without their types: text and bytes, numbers of any width. A timestamp in a message counts in milliseconds,
+    /// one in a binding in seconds, so that they never match each other.
+    #[source = "mc_amqpl.erl: routing_value"]
+    async fn header_values_are_compared_without_their_types(target: Target) {
+        let mut router = Router::new(&target, "headers", &["q"]).await;
+        let bytes = |text: &str| AMQPValue::ByteArray(text.as_bytes().into());
+        let time = AMQPValue::Timestamp;
+        let values = [
+            1_i8.into_value(),
+            1_i64.into_value(),
+            1.5_f32.into_value(),
+            1.5_f64.into_value(),
+            "text".into_value(),
+            bytes("text"),
+            time(5),
+            5_i64.into_value(),
+            5000_i64.into_value(),
+            true.into_value(),
+            "true".into_value(),
+            0_u8.into_value(),
+            0.0_f64.into_value(),
+            vec![1_i8].into_value(),
+            vec![1_i64].into_value(),
+            "".into_value(),
+        ];
+        // Of different values these alone match, by their places: those of a binding and of a message.
+        let alike = [(0, 1), (1, 0), (2, 3), (3, 2), (4, 5), (5, 4), (6, 7), (8, 6)];
+        for (b, bound) in values.iter().enumerate() {
+            router.bind_with(table! { "k" => bound.clone() }, "q").await;
+            for (h, header) in values.iter().enumerate() {
+                let reached = router.reached_by(Draft::to("x", "").headers(table! { "k" => header.clone() })).await;
+                let expected = (b == h && b != 6) || alike.contains(&(b, h));
+                assert_eq!(!reached.is_empty(), expected, "{bound:?} is bound, {header:?} is published");
+            }
+            let unbind = Binding::new("x", "", "q").arguments(table! { "k" => bound.clone() });
+            router.wire.call(1, unbind.unbind_queue()).await;
+        }
     }
 }

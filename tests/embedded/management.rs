@@ -73,6 +73,30 @@ async fn a_policy_is_set_and_deleted_over_http() {
 }
 
 #[tokio::test]
+async fn a_policy_that_cannot_be_is_refused_in_the_words_of_rabbitmq() {
+    let vhost = crate::vhost().await;
+    let path = format!("/policies/{}/wrong", vhost.name());
+    let policy = json!({ "pattern": "^work$", "definition": { "max-length": 2 } });
+    for (key, value, why) in [
+        ("priority", json!("5"), "priority should be a number, actually was <<\"5\">>"),
+        ("pattern", json!(1), "pattern should be a binary but was 1"),
+        ("apply-to", json!("topics"), "apply-to 'topics' unrecognised; should be one of: 'queues'"),
+        ("definition", json!({ "max-length": "x" }), "<<\"x\">> is not a valid maximum length"),
+    ] {
+        let mut wrong = policy.clone();
+        wrong[key] = value;
+        let (status, answer) = vhost.management().request("PUT", &path, Some(&wrong)).await;
+        let reason = answer["reason"].as_str().expect("it says why");
+        assert_eq!(
+            (status, reason.split('\n').nth(2).map(|line| line.starts_with(why))),
+            (400, Some(true)),
+            "{reason}"
+        );
+    }
+    assert!(vhost.management().get(&path).await.is_none());
+}
+
+#[tokio::test]
 async fn definitions_of_one_broker_are_imported_by_another() {
     let (one, client) = shop().await;
     let policy = json!({ "pattern": "^w", "apply-to": "queues", "definition": { "message-ttl": 60_000 } });

@@ -5,10 +5,10 @@ use amq_protocol::types::ShortString;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::convert::table;
+use super::convert::{field, table};
 use super::objects::{self, exchange_name};
 use super::route::Answer;
-use crate::core::{AmqpError, ApplyTo, Core, Millis, Permissions, PolicyRule};
+use crate::core::{AmqpError, ApplyTo, Core, Millis, Permissions, PolicyRule, erlang};
 
 pub(super) fn user(core: &mut Core, name: &str, body: &Value) -> Answer {
     let tags = match &body["tags"] {
@@ -40,26 +40,37 @@ pub(super) fn permissions(core: &mut Core, vhost: &str, user: &str, body: &Value
 }
 
 pub(super) fn policy(core: &mut Core, now: Millis, vhost: &str, name: &str, body: &Value) -> Answer {
-    let apply_to = body["apply-to"].as_str().unwrap_or("all");
-    let Some(apply_to) = ApplyTo::from_name(apply_to) else {
-        return Answer::bad_request(&format!("a policy cannot apply to `{apply_to}`"));
-    };
-    let pattern = body["pattern"].as_str().unwrap_or_default();
-    let priority = body["priority"].as_i64().unwrap_or_default();
     let missing = |key: &str| body[key].is_null().then(|| format!("{{key_missing,{key}}}"));
     let missing: Vec<_> = ["pattern", "definition"].into_iter().filter_map(missing).collect();
     if !missing.is_empty() {
         return Answer::bad_request(&format!("[{}]", missing.join(",")));
     }
+    let invalid = |why: &str| Answer::bad_request(&format!("Validation failed\n\n{why}\n"));
+    let was = |what: &str, key: &str| invalid(&format!("{key} {what} {}", erlang::term(&field(&body[key]))));
+    // `rabbit_policy.erl`, `policy_validation`.
+    let priority = &body["priority"];
+    if !priority.is_null() && !priority.is_number() {
+        return was("should be a number, actually was", "priority");
+    }
+    let Some(pattern) = body["pattern"].as_str() else {
+        return was("should be a binary but was", "pattern");
+    };
+    let apply_to = body["apply-to"].as_str().unwrap_or("all");
+    let Some(apply_to) = ApplyTo::from_name(apply_to) else {
+        return invalid(&format!(
+            "apply-to '{apply_to}' unrecognised; should be one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', \
+             'exchanges', or 'all'"
+        ));
+    };
+    let priority = priority.as_i64().unwrap_or_default();
     let Some(is_new) = core.vhosts.get(vhost).map(|vhost| vhost.policies.get(name).is_none()) else {
         return Answer::error(StatusCode::NOT_FOUND, "not_found", "vhost_not_found");
     };
     let set = PolicyRule::new(name, pattern, apply_to, priority, table(&body["definition"]))
-        .map_err(|why| format!("Validation failed\n\n{why}\n"))
         .and_then(|policy| core.set_policy(now, vhost, policy));
     match set {
         Ok(()) => Answer::put(is_new),
-        Err(reason) => Answer::bad_request(&reason),
+        Err(why) => invalid(&why),
     }
 }
 

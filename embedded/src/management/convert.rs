@@ -17,7 +17,7 @@ pub(super) fn table(value: &Value) -> FieldTable {
     table
 }
 
-fn field(value: &Value) -> AMQPValue {
+pub(super) fn field(value: &Value) -> AMQPValue {
     match value {
         Value::Null => AMQPValue::Void,
         Value::Bool(flag) => AMQPValue::Boolean(*flag),

@@ -59,6 +59,29 @@ impl Route for Headers {
     }
 }
 
+/// A value as Erlang compares it, which does not tell the types of the protocol apart.
+#[derive(Debug, PartialEq)]
+enum Term<'v> {
+    Whole(i128),
+    Float(f64),
+    Bytes(&'v [u8]),
+    Other(&'v AMQPValue),
+}
+
+impl<'v> Term<'v> {
+    /// A timestamp is a number of seconds in a binding and of milliseconds in a message: `mc_amqpl.erl`, `routing_value`.
+    fn of(value: &'v AMQPValue, second: i128) -> Self {
+        match value {
+            AMQPValue::Timestamp(seconds) => Self::Whole(i128::from(*seconds) * second),
+            AMQPValue::Float(number) => Self::Float((*number).into()),
+            AMQPValue::Double(number) => Self::Float(*number),
+            AMQPValue::LongString(text) => Self::Bytes(text.as_bytes()),
+            AMQPValue::ByteArray(bytes) => Self::Bytes(bytes.as_slice()),
+            other => table::integer(other).map_or(Self::Other(other), |number| Self::Whole(number.into())),
+        }
+    }
+}
+
 fn matches(arguments: &FieldTable, headers: &FieldTable, is_seen: impl Fn(&str) -> bool) -> bool {
     let kind = table::get_string(arguments, "x-match").unwrap_or("all");
     let with_x = kind.ends_with("-with-x");
@@ -67,11 +90,9 @@ fn matches(arguments: &FieldTable, headers: &FieldTable, is_seen: impl Fn(&str) 
         .iter()
         .filter(|(key, _)| key.as_str() != "x-match" && (with_x || !key.as_str().starts_with("x-")));
     let mut holds = |(key, wanted): (&amq_protocol::types::ShortString, &AMQPValue)| {
-        headers
-            .inner()
-            .get(key.as_str())
-            .filter(|_| is_seen(key.as_str()))
-            .is_some_and(|found| matches!(wanted, AMQPValue::Void) || table::is_equal(wanted, found))
+        headers.inner().get(key.as_str()).filter(|_| is_seen(key.as_str())).is_some_and(|found| {
+            matches!(wanted, AMQPValue::Void) || Term::of(wanted, 1) == Term::of(found, 1000)
+        })
     };
     if kind.starts_with("any") { asked.any(&mut holds) } else { asked.all(&mut holds) }
 }
