@@ -12,6 +12,7 @@ mod table;
 mod walk;
 
 mod at_least_once;
+mod auto_delete;
 mod binding;
 mod channel;
 mod confirm;
@@ -71,6 +72,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     queue_declare::BEHAVIOURS,
     queue_arguments::BEHAVIOURS,
     queue_life::BEHAVIOURS,
+    auto_delete::BEHAVIOURS,
     permissions::BEHAVIOURS,
     publish::BEHAVIOURS,
     confirm::BEHAVIOURS,
