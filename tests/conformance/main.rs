@@ -3,6 +3,7 @@
 //! A behaviour knows a URL and nothing of the broker behind it. `docs/embedded-conformance.md` is their table.
 
 mod chain;
+mod crowd;
 mod dice;
 mod flow;
 mod policy_walk;

@@ -230,4 +230,42 @@ behaviours! {
         let order: Vec<_> = wire.expect_deliveries(1, 3).await.iter().map(Delivery::text).collect();
         assert_eq!(order, ["4", "3", "1"]);
     }
+
+    /// What one command makes deliverable goes out by consumer, in the order of subscription.
+    #[source = "rabbit_fifo.erl: delivery_effects"]
+    async fn deliveries_of_one_command_go_out_by_consumer(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::quorum("q")).await;
+        wire.open_channel(2).await;
+        wire.consume_with(2, Consumer::new("q").tag("gone").with("x-priority", 1)).await;
+        for tag in ["one", "two"] {
+            wire.consume_with(1, Consumer::new("q").tag(tag)).await;
+        }
+        fill(&mut wire, "q", 4).await;
+        wire.expect_deliveries(2, 4).await;
+        wire.close_channel(2).await;
+        let order = wire.expect_deliveries(1, 4).await;
+        let order: Vec<_> = order.iter().map(|it| (it.consumer_tag.as_str(), it.text())).collect();
+        let expected = [("one", "1"), ("one", "3"), ("two", "2"), ("two", "4")];
+        assert_eq!(order, expected.map(|(tag, body)| (tag, body.to_owned())));
+    }
+
+    /// Without acknowledgements too a consumer gets no more at once than its prefetch, while others have room.
+    #[source = "rabbit_fifo_client.erl: handle_delivery"]
+    async fn a_prefetch_counts_within_one_command(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::quorum("q")).await;
+        wire.open_channel(2).await;
+        wire.consume_with(2, Consumer::new("q").tag("gone").with("x-priority", 1)).await;
+        wire.qos(1, 1).await;
+        wire.consume_with(1, Consumer::new("q").tag("one").no_ack()).await;
+        wire.qos(1, 2).await;
+        wire.consume_with(1, Consumer::new("q").tag("two")).await;
+        fill(&mut wire, "q", 3).await;
+        wire.expect_deliveries(2, 3).await;
+        wire.close_channel(2).await;
+        let order = wire.expect_deliveries(1, 3).await;
+        let order: Vec<_> = order.iter().map(|it| (it.consumer_tag.as_str(), it.text())).collect();
+        assert_eq!(order, [("one", "1"), ("two", "2"), ("two", "3")].map(|(tag, body)| (tag, body.to_owned())));
+    }
 }

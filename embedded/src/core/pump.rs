@@ -1,13 +1,14 @@
 //! Work that commands leave behind: deliveries to consumers, dead letters, timers.
 
 use amq_protocol::protocol::basic::{AMQPMethod, Cancel, Deliver};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::channel::Unacked;
 use super::effect::Output;
 use super::history::{Fate, tag};
 use super::publish::short;
-use super::queue::{Assignment, Queue, Return};
+use super::queue::{Assignment, Discard, Queue, Return};
 use super::state::{Core, QueueRef};
 use super::{AmqpError, ChannelId, ConnectionId, ConsumerKey, Millis, Name};
 
@@ -42,29 +43,70 @@ impl Core {
 
     /// Delivers while there are messages and consumers with credit, then sets the queue's timer.
     fn pump(&mut self, now: Millis, queue_ref: &QueueRef) {
-        let (vhost, name) = queue_ref;
         let mut discards = Vec::new();
+        // What went out without acknowledgements: each consumer's part is settled by itself, and may make deliveries possible.
+        let mut sent: VecDeque<(ConsumerKey, u32)> = VecDeque::new();
         loop {
-            if self.burst > BURST {
+            let is_done = self.deliver_batch(now, queue_ref, &mut discards, &mut sent);
+            let Some(queue) =
+                self.vhosts.get_mut(&queue_ref.0).and_then(|vhost| vhost.queues.get_mut(&queue_ref.1))
+            else {
+                return;
+            };
+            if !is_done {
                 self.dirty.push(queue_ref.clone());
+                sent.drain(..).for_each(|(consumer, count)| queue.sent(&consumer, count));
                 break;
+            }
+            let Some((consumer, count)) = sent.pop_front() else {
+                self.timers.set(queue_ref, queue.next_deadline());
+                break;
+            };
+            queue.sent(&consumer, count);
+        }
+        self.discard(&queue_ref.0, &queue_ref.1, discards);
+    }
+
+    /// Delivers what can be delivered at once; returns whether that was everything.
+    fn deliver_batch(
+        &mut self,
+        now: Millis,
+        (vhost, name): &QueueRef,
+        discards: &mut Vec<Discard>,
+        sent: &mut VecDeque<(ConsumerKey, u32)>,
+    ) -> bool {
+        let mut batch = Vec::new();
+        let is_done = loop {
+            if self.burst > BURST {
+                break false;
             }
             let found = self.vhosts.get_mut(vhost).and_then(|vhost| vhost.queues.get_mut(name));
             let Some(queue) = found else {
-                self.timers.set(queue_ref, None);
-                return;
+                self.timers.set(&(vhost.clone(), name.clone()), None);
+                break true;
             };
-            let Some(assignment) = queue.assign(now, &mut discards) else {
-                let at = queue.next_deadline();
-                self.timers.set(queue_ref, at);
-                break;
-            };
+            let Some(assignment) = queue.assign(now, discards) else { break true };
             let properties = queue.delivery_properties(&assignment.entry);
             let timeout =
                 if assignment.no_ack { None } else { consumer_timeout(queue, &assignment.consumer) };
-            self.deliver(name, assignment, properties, timeout.map(|timeout| now + timeout));
+            let deadline = timeout.map(|timeout| now + timeout);
+            self.burst += OVERHEAD + assignment.entry.message.size();
+            match queue.order_in_batch(&assignment.consumer) {
+                Some(order) => batch.push((order, assignment, properties, deadline)),
+                None => self.deliver(name, assignment, properties, deadline),
+            }
+        };
+        batch.sort_by_key(|(order, ..)| *order);
+        for (_, assignment, properties, deadline) in batch {
+            if assignment.no_ack {
+                match sent.back_mut() {
+                    Some((last, count)) if *last == assignment.consumer => *count += 1,
+                    _ => sent.push_back((assignment.consumer.clone(), 1)),
+                }
+            }
+            self.deliver(name, assignment, properties, deadline);
         }
-        self.discard(vhost, name, discards);
+        is_done
     }
 
     fn deliver(
@@ -76,7 +118,7 @@ impl Core {
     ) {
         let Assignment { consumer, no_ack, entry } = assignment;
         let (connection, on) = (consumer.connection, consumer.channel);
-        let Self { connections, history, effects, timers, burst, .. } = self;
+        let Self { connections, history, effects, timers, .. } = self;
         let Some(channel) = connections.get_mut(&connection).and_then(|open| open.channels.get_mut(&on))
         else {
             return;
@@ -101,7 +143,6 @@ impl Core {
             let (consumer, queue) = (Some(consumer), queue.clone());
             channel.hold(Unacked { tag: delivery_tag, queue, consumer, entry: Some(entry), deadline });
         }
-        *burst += OVERHEAD + message.size();
         effects.push((connection, Output::Content { channel: on, method, message, properties }));
     }
 

@@ -33,8 +33,8 @@ impl Subscription {
     fn limit(&self, is_quorum: bool) -> u32 {
         match self.prefetch {
             0 if is_quorum => QUORUM_PREFETCH,
-            0 => u32::MAX,
-            prefetch => prefetch,
+            prefetch if prefetch > 0 && (is_quorum || !self.no_ack) => prefetch,
+            _ => u32::MAX,
         }
     }
 }
@@ -64,7 +64,7 @@ pub(crate) struct Consumer {
 impl Consumer {
     fn has_credit(&self) -> bool {
         let is_up = self.is_active && !self.is_quiescing && !self.is_paused && self.late == 0;
-        is_up && (self.subscription.no_ack || self.credit > 0)
+        is_up && self.credit > 0
     }
 
     /// One of its deliveries ended.
@@ -210,10 +210,8 @@ impl Consumers {
                     continue;
                 }
                 let no_ack = consumer.subscription.no_ack;
-                if !no_ack {
-                    consumer.unacked += 1;
-                    consumer.credit -= 1;
-                }
+                consumer.unacked += u32::from(!no_ack);
+                consumer.credit -= u32::from(!no_ack || self.is_quorum);
                 // On a classic queue it goes to the end without credit too, and leaves the line when its turn comes:
                 // `rabbit_queue_consumers.erl`, `deliver`.
                 consumer.is_queued = !self.is_quorum || consumer.has_credit();
@@ -224,6 +222,16 @@ impl Consumers {
             }
         }
         None
+    }
+
+    /// Deliveries of a consumer without acknowledgements are on their way: on a quorum queue its client settles them for it, and only then
+    /// has it its credit back (`rabbit_fifo_client.erl`, `handle_delivery`).
+    pub(crate) fn sent(&mut self, key: &ConsumerKey, count: u32) {
+        if let Some(consumer) = self.by_key.get_mut(key) {
+            consumer.credit =
+                consumer.credit.saturating_add(count).min(consumer.subscription.limit(self.is_quorum));
+        }
+        self.queue_up(key);
     }
 
     /// One delivery of a consumer ended; it has its credit back.

@@ -71,6 +71,19 @@ impl Queue {
         }
     }
 
+    /// Returns the place of a consumer among those that get something at once; `None` if each message goes out by itself.
+    ///
+    /// A quorum queue sends all that one command makes deliverable by consumer, in the order of subscription: `rabbit_fifo.erl`,
+    /// `delivery_effects`.
+    pub(crate) fn order_in_batch(&self, consumer: &ConsumerKey) -> Option<u64> {
+        if self.is_quorum() { self.consumers.number(consumer) } else { None }
+    }
+
+    /// A batch of deliveries without acknowledgements went out to a consumer.
+    pub(crate) fn sent(&mut self, consumer: &ConsumerKey, count: u32) {
+        self.consumers.sent(consumer, count);
+    }
+
     /// Returns how many consumers `queue.declare-ok` reports.
     ///
     /// A quorum queue leaves those out that wait behind a single active consumer, and counts cancelled ones that still hold
