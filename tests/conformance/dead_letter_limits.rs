@@ -155,6 +155,29 @@ behaviours! {
         }
     }
 
+    /// What expired behind a message that lives on dies when that one goes, before anybody asks for it.
+    #[source = "https://www.rabbitmq.com/docs/ttl#per-message-ttl-caveats"]
+    async fn what_expired_behind_the_head_dies_with_its_turn(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::classic("end")).await;
+        for kind in KINDS {
+            wire.declare_queue(1, source(kind)).await;
+            let drafts = [(None, "head"), (Some("1"), "1"), (Some("2"), "2"), (None, "tail"), (Some("1"), "3")];
+            put(&mut wire, drafts.map(|(expiration, body)| {
+                let draft = Draft::to_queue(kind).body(body);
+                expiration.map_or(draft.clone(), |expiration| draft.expiration(expiration))
+            })).await;
+            assert_eq!(wire.take_one(1, kind).await.text(), "head");
+            assert_eq!(drain(&mut wire, "end", 2).await, ["1", "2"]);
+            let got = wire.get(1, kind).await.expect("it is there");
+            wire.reject(1, got.tag, false).await;
+            let mut dead = drain(&mut wire, "end", 2).await;
+            dead.sort();
+            assert_eq!(dead, ["3", "tail"]);
+            wire.expect_ready(1, kind, 0).await;
+        }
+    }
+
     /// A dead letter keeps its priority: a queue with priorities puts it ahead of others.
     #[source = "https://www.rabbitmq.com/docs/priority"]
     async fn a_dead_letter_keeps_its_priority(target: Target) {

@@ -111,6 +111,37 @@ behaviours! {
         }
     }
 
+    /// A hashing exchange sends a dead letter where it sends a publish of the same key.
+    #[source = "https://www.rabbitmq.com/docs/exchanges"]
+    async fn a_hashing_exchange_takes_dead_letters(target: Target) {
+        let mut wire = target.channel().await;
+        for hash in ["x-consistent-hash", "x-modulus-hash"] {
+            wire.declare_exchange(1, Exchange::new(hash, "dlx")).await;
+            let ends = [1, 2, 3].map(|number| format!("{hash} {number}"));
+            for end in &ends {
+                wire.declare_queue(1, Queue::classic(end)).await;
+                wire.bind(1, "dlx", "1", end).await;
+            }
+            for kind in KINDS {
+                wire.declare_queue(1, source(kind)).await;
+                put(&mut wire, [Draft::to("dlx", kind)]).await;
+                die(&mut wire, Draft::to_queue(kind)).await;
+                let mut found = [0; 3];
+                garenne_tests::eventually(10 * garenne_tests::SECONDS, "both are there", async || {
+                    for (found, end) in found.iter_mut().zip(&ends) {
+                        *found = wire.ready(1, end).await;
+                    }
+                    if found.contains(&2) { Ok(()) } else { Err(found) }
+                })
+                .await;
+                for end in &ends {
+                    wire.purge(1, end).await;
+                }
+            }
+            wire.delete_exchange(1, "dlx").await;
+        }
+    }
+
     /// What a dead-letter exchange cannot route goes to its alternate exchange, and is told to come from the first one.
     #[source = "https://www.rabbitmq.com/docs/ae"]
     async fn an_alternate_exchange_takes_dead_letters(target: Target) {

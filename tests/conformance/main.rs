@@ -6,6 +6,7 @@ mod chain;
 mod crowd;
 mod dice;
 mod flow;
+mod kept_walk;
 mod policy_walk;
 mod router;
 mod steps;
