@@ -136,6 +136,49 @@ behaviours! {
         refused(&mut wire, exchange("x", "other"), "write", "exchange 'other'").await;
     }
 
+    /// The default exchange as a dead-letter or an alternate exchange needs `write` on the name `amq.default`.
+    #[source = "rabbit_access_control.erl: check_resource_access"]
+    async fn dead_letters_by_the_default_exchange_need_amq_default(target: Target) {
+        let mut wire = channel_of(&mut target, ".*", "^x$", ".*").await;
+        let queue = Queue::quorum("dead").with("x-dead-letter-exchange", "");
+        refused(&mut wire, queue.clone(), "write", "exchange 'amq.default'").await;
+        let exchange = Exchange::new("fanout", "e").with("alternate-exchange", "");
+        refused(&mut wire, exchange, "write", "exchange 'amq.default'").await;
+        let mut wire = channel_of(&mut target, ".*", "^amq\\.default$", ".*").await;
+        wire.declare_queue(1, queue).await;
+    }
+
+    /// A queue or an exchange that is there may be declared again without any right to its dead-letter or alternate exchange.
+    async fn declaring_again_needs_no_right_to_the_other_exchange(target: Target) {
+        let mut owner = target.channel().await;
+        let queue = Queue::classic("dead").with("x-dead-letter-exchange", "x");
+        let exchange = Exchange::new("fanout", "e").with("alternate-exchange", "x");
+        owner.declare_queue(1, queue.clone()).await;
+        owner.declare_exchange(1, exchange.clone()).await;
+        let mut wire = channel_of(&mut target, ".*", "", "").await;
+        wire.declare_queue(1, queue).await;
+        wire.declare_exchange(1, exchange).await;
+    }
+
+    /// Dead letters need nobody's permission: who refuses a message need not be allowed to write anywhere.
+    async fn dead_letters_need_no_permission(target: Target) {
+        let mut owner = target.channel().await;
+        owner.declare_queue(1, Queue::classic("end")).await;
+        for (name, queue) in [("c", Queue::classic("c")), ("q", Queue::quorum("q"))] {
+            let queue = queue.with("x-dead-letter-exchange", "").with("x-dead-letter-routing-key", "end");
+            owner.declare_queue(1, queue).await;
+            owner.publish(1, "", name, name).await;
+        }
+        let mut wire = channel_of(&mut target, "", "", "^(c|q)$").await;
+        for name in ["c", "q"] {
+            wire.consume(1, name).await;
+            let delivery = wire.expect_delivery(1).await;
+            wire.reject(1, delivery.tag, false).await;
+            owner.expect_ready(1, "end", 1).await;
+            assert_eq!(owner.take_one(1, "end").await.text(), name);
+        }
+    }
+
     /// The property `user-id` must be the user of the connection: 406.
     #[source = "https://www.rabbitmq.com/docs/validated-user-id"]
     async fn the_user_id_must_be_true(target: Target) {

@@ -22,6 +22,7 @@ mod faults;
 mod giving_up;
 #[path = "../suite/handling.rs"]
 mod handling;
+mod kept;
 mod management;
 #[path = "../suite/orders.rs"]
 mod orders;
