@@ -1,5 +1,6 @@
 //! `garenne broker`: the embedded broker for clients of every language.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -30,17 +31,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         builder = builder.management_port(port);
     }
     let broker = builder.start().await.context("the broker cannot start")?;
-    announce(&broker);
+    announce(&broker).context("cannot tell on standard output where the broker listens")?;
     shutdown_signal().await;
     broker.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Tells where it listens, with the credentials: they are for this machine and this run, and scripts need them.
-#[expect(clippy::print_stdout, reason = "scripts read the address from standard output")]
-fn announce(broker: &Broker) {
-    println!("{} (in memory, for development and tests; Ctrl-C stops it)", broker.url());
+fn announce(broker: &Broker) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{} (in memory, for development and tests; Ctrl-C stops it)", broker.url())?;
     if let Some(address) = broker.management_address() {
-        println!("http://guest:guest@{address}/api (management API)");
+        writeln!(output, "http://guest:guest@{address}/api (management API)")?;
     }
+    Ok(())
 }

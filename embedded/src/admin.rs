@@ -76,7 +76,8 @@ impl Broker {
         vhost: &str,
         [configure, write, read]: [&str; 3],
     ) -> Result<(), AdminError> {
-        let permissions = Permissions::new(configure, write, read).map_err(AdminError)?;
+        let permissions = Permissions::new(configure, write, read)
+            .map_err(|error| AdminError(format!("permissions of `{user}` in vhost `{vhost}`: {error}")))?;
         self.act(|core, _| core.set_permissions(user, vhost, permissions)).map_err(AdminError)
     }
 
@@ -84,7 +85,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// Fails if there is no such vhost, if the pattern is no regular expression, or if it is for something that does not exist.
+    /// Fails if there is no such vhost, if the pattern is no regular expression, if it is for something that does not exist, or if a setting is
+    /// unknown, has an unfit value, or there is none.
     pub fn set_policy(&self, vhost: &str, policy: Policy) -> Result<(), AdminError> {
         let Policy { name, pattern, apply_to, priority, definition } = policy;
         let Some(covers) = ApplyTo::from_name(&apply_to) else {
@@ -92,7 +94,8 @@ impl Broker {
                 "policy `{name}` cannot apply to `{apply_to}`; use queues, classic_queues, quorum_queues, streams, exchanges or all"
             )));
         };
-        let rule = PolicyRule::new(&name, &pattern, covers, priority, definition).map_err(AdminError)?;
+        let rule = PolicyRule::new(&name, &pattern, covers, priority, definition)
+            .map_err(|error| AdminError(format!("policy `{name}`: {error}")))?;
         self.act(|core, now| core.set_policy(now, vhost, rule)).map_err(AdminError)
     }
 

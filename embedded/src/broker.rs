@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 use crate::builder::{Builder, StartError};
@@ -22,6 +22,7 @@ pub struct Broker {
     address: SocketAddr,
     url: String,
     stop: Stop,
+    runtime: Handle,
     thread: Option<JoinHandle<()>>,
     ended: oneshot::Receiver<()>,
     #[cfg(feature = "management")]
@@ -92,6 +93,11 @@ impl Broker {
         &self.hub
     }
 
+    /// Returns the broker's own runtime: its time is the real one, whatever a test does to the time of its own runtime.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Stops the broker as RabbitMQ stops: clients are told with `connection.close`, code 320. Waits until everything has ended.
     ///
     /// # Cancel safety
@@ -139,7 +145,7 @@ impl Broker {
                     made.and_then(|runtime| runtime.block_on(serve).map(|serving| (runtime, serving)));
                 match started {
                     Ok((runtime, serving)) => {
-                        _ = tell.send(Ok(()));
+                        _ = tell.send(Ok(runtime.handle().clone()));
                         runtime.block_on(serving);
                         // Whatever is left of the tasks goes with the runtime.
                         drop(runtime);
@@ -149,13 +155,17 @@ impl Broker {
                 _ = end.send(());
             })
             .map_err(StartError::thread)?;
-        told.recv().unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(StartError::thread)?;
+        let runtime = told
+            .recv()
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(StartError::thread)?;
         let url = url(address.port(), user, password, vhost);
         Ok(Self {
             hub,
             address,
             url,
             stop,
+            runtime,
             thread: Some(thread),
             ended,
             #[cfg(feature = "management")]

@@ -156,7 +156,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the port is taken, if there is no thread for it, or if permissions name a user or a vhost that does not exist or are
+    /// If the port or the one of the management API is taken, if there is no thread for it, or if permissions name a user or a vhost that does not exist or are
     /// no regular expressions.
     ///
     /// # Cancel safety
@@ -194,7 +194,9 @@ impl Builder {
                     .extend(self.vhosts.iter().map(|vhost| (Name::from(vhost.as_str()), Permissions::all())));
             }
             for (_, vhost, [configure, write, read]) in own {
-                let parsed = Permissions::new(configure, write, read).map_err(StartError::settings)?;
+                let parsed = Permissions::new(configure, write, read).map_err(|error| {
+                    StartError::settings(format!("permissions of `{name}` in vhost `{vhost}`: {error}"))
+                })?;
                 permissions.insert(vhost.as_str().into(), parsed);
             }
             let tags = vec!["administrator".to_owned()];

@@ -45,6 +45,7 @@ pub(crate) use self::{
     effect::{Command, Opening, Output},
     error::{AmqpError, Scope},
     fault_plan::FaultPlan,
+    faulty::is_counted,
     ids::{ChannelId, ConnectionId, ConsumerKey},
     message::{Entry, Message, Name},
     policy::{ApplyTo, Policy as PolicyRule},

@@ -3,26 +3,28 @@
 use std::panic::Location;
 use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::broker::Broker;
 use crate::inspect::{Published, State};
 
 /// How long [`Broker::wait_until`] waits.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How many of the latest messages a failure shows.
+/// How many of the latest messages and faults a failure shows.
 const SHOWN: usize = 10;
 
 impl Broker {
     /// Returns everything that the broker holds now.
     #[must_use]
     pub fn state(&self) -> State {
-        self.hub().with(|engine, now| engine.core.snapshot(now))
+        self.hub().look(|engine, now| engine.core.snapshot(now))
     }
 
     /// Returns the latest messages that were published and what became of each, the oldest first; dead letters are messages of
     /// their own. How many are kept says [`Builder::history`](crate::Builder::history).
     #[must_use]
     pub fn published(&self) -> Vec<Published> {
-        self.hub().with(|engine, _| engine.core.published())
+        self.hub().look(|engine, _| engine.core.published())
     }
 
     /// Waits until the broker is in a state that fulfils the condition, and returns that state.
@@ -31,7 +33,8 @@ impl Broker {
     ///
     /// # Panics
     ///
-    /// If that does not happen within 10 s of real time; the message shows the last state and what became of the latest messages.
+    /// If that does not happen within 10 s of real time, also where the test's runtime has paused its own; the message shows the
+    /// last state, what became of the latest messages, and the latest faults.
     ///
     /// # Cancel safety
     ///
@@ -48,7 +51,8 @@ impl Broker {
     ///
     /// # Panics
     ///
-    /// If that does not happen within the deadline of real time; the message shows the last state and what became of the latest messages.
+    /// If that does not happen within the deadline of real time, also where the test's runtime has paused its own; the message
+    /// shows the last state, what became of the latest messages, and the latest faults.
     ///
     /// # Cancel safety
     ///
@@ -74,13 +78,24 @@ impl Broker {
                     }
                 }
             };
-            match tokio::time::timeout(deadline, waiting).await {
-                Ok(state) => state,
-                Err(_) => {
-                    panic!("{caller}: not within {deadline:?}; the broker, {}{}", self.state(), self.latest())
+            let patience = async move { tokio::time::sleep(deadline).await };
+            let patience = AbortOnDropHandle::new(self.runtime().spawn(patience));
+            tokio::select! {
+                biased;
+                state = waiting => state,
+                _ = patience => {
+                    let (state, latest) = (self.state(), self.latest());
+                    panic!("{caller}: not within {deadline:?}; the broker, {state}{latest}{}", self.struck())
                 }
             }
         }
+    }
+
+    /// Tells of the faults that struck last: often they are why.
+    fn struck(&self) -> String {
+        let log = self.faults().log();
+        let latest = &log[log.len().saturating_sub(SHOWN)..];
+        latest.iter().map(|fault| format!("\nfault at {fault}")).collect()
     }
 
     /// Tells of the messages that were published last, for whoever waits in vain.

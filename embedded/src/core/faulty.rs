@@ -179,33 +179,43 @@ impl Core {
     }
 }
 
+/// The methods that faults count, but `basic.publish`: a command of its own, because it comes with its body.
+const METHODS: [((u16, u16), &str); 23] = [
+    ((20, 20), "channel.flow"),
+    ((30, 10), "access.request"),
+    ((40, 10), "exchange.declare"),
+    ((40, 20), "exchange.delete"),
+    ((40, 30), "exchange.bind"),
+    ((40, 40), "exchange.unbind"),
+    ((50, 10), "queue.declare"),
+    ((50, 20), "queue.bind"),
+    ((50, 30), "queue.purge"),
+    ((50, 40), "queue.delete"),
+    ((50, 50), "queue.unbind"),
+    ((60, 10), "basic.qos"),
+    ((60, 20), "basic.consume"),
+    ((60, 30), "basic.cancel"),
+    ((60, 31), "basic.cancel-ok"),
+    ((60, 70), "basic.get"),
+    ((60, 80), "basic.ack"),
+    ((60, 90), "basic.reject"),
+    ((60, 100), "basic.recover-async"),
+    ((60, 110), "basic.recover"),
+    ((60, 120), "basic.nack"),
+    ((85, 10), "confirm.select"),
+    ((90, 10), "tx.select"),
+];
+
+/// Returns whether a fault can strike at a method.
+pub(crate) fn is_counted(method: &str) -> bool {
+    method == PUBLISH || METHODS.iter().any(|(_, name)| *name == method)
+}
+
+const PUBLISH: &str = "basic.publish";
+
 /// Returns the name of a command's method, such as `basic.publish`.
 pub(super) fn method_name(command: &Command) -> &'static str {
-    let Command::Method(method) = command else { return "basic.publish" };
-    match (method.get_amqp_class_id(), method.get_amqp_method_id()) {
-        (20, 20) => "channel.flow",
-        (30, _) => "access.request",
-        (40, 10) => "exchange.declare",
-        (40, 20) => "exchange.delete",
-        (40, 30) => "exchange.bind",
-        (40, 40) => "exchange.unbind",
-        (50, 10) => "queue.declare",
-        (50, 20) => "queue.bind",
-        (50, 30) => "queue.purge",
-        (50, 40) => "queue.delete",
-        (50, 50) => "queue.unbind",
-        (60, 10) => "basic.qos",
-        (60, 20) => "basic.consume",
-        (60, 30) => "basic.cancel",
-        (60, 31) => "basic.cancel-ok",
-        (60, 70) => "basic.get",
-        (60, 80) => "basic.ack",
-        (60, 90) => "basic.reject",
-        (60, 100) => "basic.recover-async",
-        (60, 110) => "basic.recover",
-        (60, 120) => "basic.nack",
-        (85, 10) => "confirm.select",
-        (90, _) => "tx",
-        _ => "other",
-    }
+    let Command::Method(method) = command else { return PUBLISH };
+    let id = (method.get_amqp_class_id(), method.get_amqp_method_id());
+    METHODS.iter().find(|(known, _)| *known == id).map_or("other", |(_, name)| name)
 }

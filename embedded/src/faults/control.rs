@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ConfirmOrder, ConnectFault, Fault, Injected};
-use crate::core::{FaultPlan, Millis};
+use crate::core::{FaultPlan, Millis, is_counted};
 use crate::io::{Engine, Hub};
 
 /// Asks a broker for faults; from [`Broker::faults`](crate::Broker::faults). Cheap to clone.
@@ -25,6 +25,10 @@ impl Faults {
     }
 
     /// Strikes at the nth publish from now on; the next one is the first.
+    ///
+    /// # Panics
+    ///
+    /// If `nth` is 0.
     pub fn on_nth_publish(&self, nth: u64, fault: Fault) {
         self.on_nth_method("basic.publish", nth, fault);
     }
@@ -32,18 +36,34 @@ impl Faults {
     /// Strikes at the nth method of a kind from now on, such as `basic.ack` or `queue.declare`; the next one is the first.
     ///
     /// Methods of channels that are open count; the handshake and `channel.open` do not.
+    ///
+    /// # Panics
+    ///
+    /// If `nth` is 0, or if there is no such method among those that count: it would never strike, and the test prove nothing.
     pub fn on_nth_method(&self, method: &str, nth: u64, fault: Fault) {
-        self.plan(|plan| plan.script(Some(method), nth, fault));
+        assert!(
+            is_counted(method),
+            "no fault can strike at `{method}`; name a method of an open channel, such as `basic.publish` or `queue.declare`"
+        );
+        self.plan(|plan| plan.script(Some(method), from_one(nth), fault));
     }
 
     /// Strikes at the nth method of any kind from now on; the next one is the first.
+    ///
+    /// # Panics
+    ///
+    /// If `nth` is 0.
     pub fn on_nth_command(&self, nth: u64, fault: Fault) {
-        self.plan(|plan| plan.script(None, nth, fault));
+        self.plan(|plan| plan.script(None, from_one(nth), fault));
     }
 
-    /// Strikes at the nth TCP connection from now on; the next one is the first.
+    /// Strikes at the nth TCP connection from now on; the next one is the first. Such faults are not in the [`log`](Self::log).
+    ///
+    /// # Panics
+    ///
+    /// If `nth` is 0.
     pub fn on_nth_connection(&self, nth: u64, fault: ConnectFault) {
-        self.plan(|plan| plan.script_connection(nth, fault));
+        self.plan(|plan| plan.script_connection(from_one(nth), fault));
     }
 
     /// Strikes at every connection that is made until [`Self::clear`].
@@ -77,7 +97,7 @@ impl Faults {
         self.plan(|plan| plan.order = order);
     }
 
-    /// Seeds the order of [`ConfirmOrder::Adversarial`].
+    /// Seeds the order of [`ConfirmOrder::Adversarial`] (default: another seed for every broker).
     pub fn seed(&self, seed: u64) {
         self.plan(|plan| plan.shuffle = Some(fastrand::Rng::with_seed(seed)));
     }
@@ -111,7 +131,7 @@ impl Faults {
     /// Returns what has struck so far, the first first.
     #[must_use]
     pub fn log(&self) -> Vec<Injected> {
-        self.hub.with(|engine, _| engine.core.faults.log().to_vec())
+        self.hub.look(|engine, _| engine.core.faults.log().to_vec())
     }
 
     fn plan(&self, change: impl FnOnce(&mut FaultPlan)) {
@@ -124,6 +144,12 @@ impl Faults {
             engine.flush(now);
         });
     }
+}
+
+/// Checks a number that is counted from 1: the next method or connection.
+fn from_one(nth: u64) -> u64 {
+    assert!(nth > 0, "a fault at number 0 never strikes; the next one is number 1");
+    nth
 }
 
 impl fmt::Debug for Faults {

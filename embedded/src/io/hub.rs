@@ -59,6 +59,12 @@ impl Hub {
         result
     }
 
+    /// Looks at the engine, and changes nothing: those who wait for a change look at every one, and must not wake themselves.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Engine, Millis) -> T) -> T {
+        let state = self.lock();
+        look(&state.engine, state.clock.now())
+    }
+
     /// Returns what changes whenever something may have happened.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
