@@ -206,7 +206,10 @@ impl Core {
         let vhost_name = vhost.name.clone();
         let mut message_count = 0;
         if let Some(queue) = vhost.delete_queue(&caller, &method)? {
-            message_count = u32::try_from(queue.counts().ready).unwrap_or(u32::MAX);
+            // A stream tells none: `rabbit_stream_coordinator.erl`, `delete_stream`.
+            if !queue.is_stream() {
+                message_count = u32::try_from(queue.counts().ready).unwrap_or(u32::MAX);
+            }
             self.bury(&vhost_name, queue);
         }
         let answer = queue::AMQPMethod::DeleteOk(queue::DeleteOk { message_count });

@@ -10,6 +10,7 @@ mod ready;
 mod settings;
 mod settle;
 mod stream;
+mod stream_properties;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -267,8 +268,13 @@ impl Queue {
             QueueKind::Stream => told.push(("x-stream-offset", entry.position.cast_signed())),
             _ => return None,
         }
-        let properties = entry.message.properties.clone();
-        let mut headers = properties.headers().clone().unwrap_or_default();
+        let own = entry.message.properties.clone();
+        let (properties, mut headers) = if self.is_stream() {
+            stream_properties::kept(own)
+        } else {
+            let headers = own.headers().clone().unwrap_or_default();
+            (own, headers)
+        };
         for (header, count) in told {
             headers.insert(header.into(), AMQPValue::LongLongInt(count));
         }

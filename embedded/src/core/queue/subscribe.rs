@@ -87,12 +87,13 @@ impl Queue {
     /// Returns how many consumers `queue.declare-ok` reports.
     ///
     /// A quorum queue leaves those out that wait behind a single active consumer, and counts cancelled ones that still hold
-    /// deliveries and each delivery of `basic.get`: `rabbit_fifo.erl`, `query_stat`.
+    /// deliveries and each delivery of `basic.get`: `rabbit_fifo.erl`, `query_stat`. A stream counts none: `rabbit_stream_queue.erl`, `stat`.
     pub(crate) fn declared_consumers(&self) -> u64 {
-        if !self.is_quorum() {
-            return self.consumers.len() as u64;
+        match self.declaration.kind {
+            QueueKind::Classic => self.consumers.len() as u64,
+            QueueKind::Quorum => self.consumers.engaged() + self.got,
+            QueueKind::Stream => 0,
         }
-        self.consumers.engaged() + self.got
     }
 
     /// Returns how long a consumer may hold a delivery, in milliseconds: its own limit wins over the queue's.

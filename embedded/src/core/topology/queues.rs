@@ -187,11 +187,14 @@ impl Vhost {
         self.check_exclusive(caller, &name)?;
         let what = Resource::Queue(&name).describe(&self.name);
         if method.if_unused || method.if_empty {
-            if queue.declaration.kind != QueueKind::Classic {
+            // A stream does not look at the flags: `rabbit_stream_queue.erl`, `delete`.
+            if queue.is_stream() {
+                return Ok(self.remove_queue(&name));
+            }
+            if queue.declaration.kind == QueueKind::Quorum {
                 let flag = if method.if_unused { "if-unused" } else { "if-empty" };
                 return Err(AmqpError::not_implemented(format!(
-                    "cannot delete {what}. queue.delete operations with {flag} flag set are not supported by {} queues",
-                    queue.declaration.kind.as_str()
+                    "cannot delete {what}. queue.delete operations with {flag} flag set are not supported by quorum queues"
                 )));
             }
             if method.if_unused && queue.consumer_count() > 0 {
