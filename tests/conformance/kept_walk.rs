@@ -1,9 +1,10 @@
 //! Random walks of dead letters that a quorum queue keeps until somebody has them: which arrive, where, in which order, and when.
 //!
 //! Routes come and go, and dead-letter queues fill up and refuse. A route comes with a change of policy, which has what is kept tried
-//! again: without it a dead letter that is still on its way would find the route, and one that came before would not.
+//! again: without it a dead letter that is still on its way would find the route, and one that came before would not. And the queue
+//! that refuses has one beside it that does not, to show that the dead letter has been sent.
 
-use garenne_tests::wire::{Draft, Exchange, Queue, Wire};
+use garenne_tests::wire::{Binding, Draft, Exchange, Queue, Wire};
 use garenne_tests::{SECONDS, Target, eventually};
 use serde_json::json;
 
@@ -81,6 +82,10 @@ impl Side {
         for queue in [keeping, full, Queue::classic("classic"), Queue::quorum("quorum")] {
             wire.declare_queue(1, queue).await;
         }
+        wire.declare_exchange(1, Exchange::new("fanout", "both")).await;
+        for queue in ["full", "classic"] {
+            wire.bind(1, "both", "", queue).await;
+        }
         wire.confirm_select(1).await;
         Self { target, wire, published: 0 }
     }
@@ -110,9 +115,17 @@ impl Side {
                 )
             }
             Step::Bind(number, queue) => {
-                self.wire.bind(1, "dlx", "", queue).await;
+                if queue == "full" {
+                    self.wire.bind_exchange(1, "dlx", "", "both").await;
+                } else {
+                    self.wire.bind(1, "dlx", "", queue).await;
+                }
                 let definition = json!({ "max-length": 1000 + number });
                 self.target.set_policy("any", "^q$", definition, "queues", 0).await;
+                String::new()
+            }
+            Step::Unbind("full") => {
+                self.wire.call(1, Binding::new("dlx", "", "both").unbind_exchange()).await;
                 String::new()
             }
             Step::Unbind(queue) => {
