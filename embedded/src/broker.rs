@@ -78,6 +78,7 @@ impl Broker {
     /// Moves the broker's clock: times to live, delays and timeouts that end by then do so now, each at its own time and in
     /// their order.
     ///
+    /// Works on a running clock as on a [paused](Builder::paused_clock) one. It counts in milliseconds; what is shorter adds up.
     /// Heartbeats keep to the real time.
     pub fn advance(&self, by: Duration) {
         self.hub.advance(by);

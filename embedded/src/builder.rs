@@ -156,8 +156,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the port or the one of the management API is taken, if there is no thread for it, or if permissions name a user or a vhost that does not exist or are
-    /// no regular expressions.
+    /// If the port or the one of the management API is taken, if there is no thread for it, or if permissions name a user or a
+    /// vhost that does not exist or are no regular expressions.
     ///
     /// # Cancel safety
     ///

@@ -38,7 +38,7 @@ pub enum Fault {
     },
     /// Refuses the message with `basic.nack` and does not store it. Only for a publish on a channel in confirm mode.
     Nack,
-    /// Stores the message and does not confirm it until [`Faults::release_confirms`].
+    /// Stores the message and does not confirm it until [`Faults::release_confirms`]. Only for a publish on a channel in confirm mode.
     WithholdConfirm,
     /// Sends `connection.blocked` with this reason and reads nothing more until [`Fault::Unblock`], after the method.
     Block {
@@ -57,6 +57,11 @@ impl Fault {
     /// Returns whether the method is not handled when this strikes.
     pub(crate) fn is_instead(&self) -> bool {
         matches!(self, Self::CutConnection | Self::CloseConnection { .. } | Self::CloseChannel { .. })
+    }
+
+    /// Returns whether this is about one publish, and does nothing to anything else.
+    pub(crate) fn is_for_publish(&self) -> bool {
+        matches!(self, Self::Nack | Self::WithholdConfirm)
     }
 }
 

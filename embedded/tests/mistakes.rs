@@ -77,11 +77,13 @@ fn a_wait_needs_no_runtime() {
 #[tokio::test]
 async fn a_fault_that_can_never_strike_is_a_panic() {
     let faults = Broker::start().await.expect("the broker starts").faults();
-    let attempts: [(&str, &dyn Fn()); 4] = [
+    let attempts: [(&str, &dyn Fn()); 6] = [
         ("number 0", &|| faults.on_nth_publish(0, Fault::Nack)),
         ("number 0", &|| faults.on_nth_command(0, Fault::CutConnection)),
         ("number 0", &|| faults.on_nth_connection(0, ConnectFault::Refuse)),
         ("`basic.publsh`", &|| faults.on_nth_method("basic.publsh", 1, Fault::Nack)),
+        ("`basic.publish` only", &|| faults.on_nth_method("basic.ack", 1, Fault::Nack)),
+        ("`on_nth_publish`", &|| faults.strike(&Fault::WithholdConfirm)),
     ];
     for (expected, attempt) in attempts {
         let panicked = panic_of(async { attempt() }).await;

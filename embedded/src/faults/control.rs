@@ -39,11 +39,16 @@ impl Faults {
     ///
     /// # Panics
     ///
-    /// If `nth` is 0, or if there is no such method among those that count: it would never strike, and the test prove nothing.
+    /// If `nth` is 0, if there is no such method among those that count, or if the fault is only for a publish and the method is
+    /// another: it would never strike, and the test prove nothing.
     pub fn on_nth_method(&self, method: &str, nth: u64, fault: Fault) {
         assert!(
             is_counted(method),
             "no fault can strike at `{method}`; name a method of an open channel, such as `basic.publish` or `queue.declare`"
+        );
+        assert!(
+            method == "basic.publish" || !fault.is_for_publish(),
+            "{fault:?} does nothing at `{method}`; it is for `basic.publish` only"
         );
         self.plan(|plan| plan.script(Some(method), from_one(nth), fault));
     }
@@ -71,13 +76,22 @@ impl Faults {
         self.plan(|plan| plan.every_connection = Some(fault));
     }
 
-    /// Strikes every open connection now.
+    /// Strikes every open connection now. That is not in the [`log`](Self::log): it strikes at no method.
+    ///
+    /// # Panics
+    ///
+    /// If the fault is only for a publish.
     pub fn strike(&self, fault: &Fault) {
+        assert!(
+            !fault.is_for_publish(),
+            "{fault:?} does nothing to a connection; ask for it with `on_nth_publish`"
+        );
         self.act(|engine, now| engine.core.strike_all(now, fault));
     }
 
     /// Strikes methods at random: of a million, so many are struck by one of these faults. The same seed and the same methods in the
-    /// same order draw the same faults.
+    /// same order draw the same faults. From 1,000,000 on every method is struck; one that is only for a publish does nothing at
+    /// another method, but is drawn and in the log.
     pub fn at_random(&self, seed: u64, per_million: u32, faults: impl IntoIterator<Item = Fault>) {
         let faults = faults.into_iter().collect();
         self.plan(|plan| plan.roll(seed, per_million, faults));
