@@ -285,4 +285,16 @@ behaviours! {
         wire.call(1, delete).await;
         wire.expect_cancel(1).await;
     }
+
+    /// A cancel of the broker's wants no answer: `basic.cancel-ok` for a consumer that is gone closes the connection with 541.
+    #[source = "rabbit_channel.erl: cancel_consumer"]
+    async fn a_cancel_of_the_brokers_wants_no_answer(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::classic("c")).await;
+        let tag = wire.consume(1, "c").await;
+        wire.delete_queue(1, "c").await;
+        assert_eq!(wire.expect_cancel(1).await, tag);
+        wire.send(1, basic::CancelOk { consumer_tag: tag.as_str().into() }).await;
+        assert_eq!(wire.expect_connection_error().await, connection_error(541, "INTERNAL_ERROR"));
+    }
 }

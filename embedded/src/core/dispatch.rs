@@ -69,8 +69,13 @@ impl Core {
             M::Reject(method) => self.reject(now, origin, &method),
             M::Consume(method) => self.consume(now, origin, method),
             M::Cancel(method) => self.cancel(now, origin, &method),
-            // The answer to a cancel of the broker's; it ends the consumer as a cancel of the client's would.
+            // The answer to a cancel of the broker's; it ends the consumer as a cancel of the client's would. That of a consumer that is gone
+            // makes the channel crash: `rabbit_channel.erl`, `return_ok`.
             M::CancelOk(method) => {
+                let consumers = &self.channel(origin.0, origin.1)?.consumers;
+                if !consumers.contains_key(method.consumer_tag.as_str()) {
+                    return Err(AmqpError::internal_error(""));
+                }
                 let method = basic::Cancel { consumer_tag: method.consumer_tag, nowait: true };
                 self.cancel(now, origin, &method)
             }
