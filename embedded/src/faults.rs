@@ -87,6 +87,9 @@ pub enum ConnectFault {
 }
 
 /// In what order and how summed up confirms go out.
+///
+/// Returns go out at once. In every order but the default other confirms may come between a return and the confirm of the same
+/// message: a client that takes a return for that of the next confirm, as lapin does, mixes them up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfirmOrder {

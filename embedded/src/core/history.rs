@@ -34,7 +34,8 @@ pub enum Fate {
         /// `rejected`, `expired`, `maxlen` or `delivery_limit`.
         reason: &'static str,
     },
-    /// Never entered the queue: its length limit refused it.
+    /// Never entered the queue: its length limit refused it, or [`Fault::Nack`](crate::Fault::Nack) did before any queue was found;
+    /// then the queue's name is empty.
     Refused,
     /// Purged.
     Purged,

@@ -29,6 +29,7 @@ impl Faults {
     /// # Panics
     ///
     /// If `nth` is 0.
+    #[track_caller]
     pub fn on_nth_publish(&self, nth: u64, fault: Fault) {
         self.on_nth_method("basic.publish", nth, fault);
     }
@@ -41,6 +42,7 @@ impl Faults {
     ///
     /// If `nth` is 0, if there is no such method among those that count, or if the fault is only for a publish and the method is
     /// another: it would never strike, and the test prove nothing.
+    #[track_caller]
     pub fn on_nth_method(&self, method: &str, nth: u64, fault: Fault) {
         assert!(
             is_counted(method),
@@ -50,7 +52,8 @@ impl Faults {
             method == "basic.publish" || !fault.is_for_publish(),
             "{fault:?} does nothing at `{method}`; it is for `basic.publish` only"
         );
-        self.plan(|plan| plan.script(Some(method), from_one(nth), fault));
+        let nth = from_one(nth);
+        self.plan(|plan| plan.script(Some(method), nth, fault));
     }
 
     /// Strikes at the nth method of any kind from now on; the next one is the first.
@@ -58,8 +61,10 @@ impl Faults {
     /// # Panics
     ///
     /// If `nth` is 0.
+    #[track_caller]
     pub fn on_nth_command(&self, nth: u64, fault: Fault) {
-        self.plan(|plan| plan.script(None, from_one(nth), fault));
+        let nth = from_one(nth);
+        self.plan(|plan| plan.script(None, nth, fault));
     }
 
     /// Strikes at the nth TCP connection from now on; the next one is the first. Such faults are not in the [`log`](Self::log).
@@ -67,8 +72,10 @@ impl Faults {
     /// # Panics
     ///
     /// If `nth` is 0.
+    #[track_caller]
     pub fn on_nth_connection(&self, nth: u64, fault: ConnectFault) {
-        self.plan(|plan| plan.script_connection(from_one(nth), fault));
+        let nth = from_one(nth);
+        self.plan(|plan| plan.script_connection(nth, fault));
     }
 
     /// Strikes at every connection that is made until [`Self::clear`].
@@ -81,6 +88,7 @@ impl Faults {
     /// # Panics
     ///
     /// If the fault is only for a publish.
+    #[track_caller]
     pub fn strike(&self, fault: &Fault) {
         assert!(
             !fault.is_for_publish(),
@@ -161,6 +169,7 @@ impl Faults {
 }
 
 /// Checks a number that is counted from 1: the next method or connection.
+#[track_caller]
 fn from_one(nth: u64) -> u64 {
     assert!(nth > 0, "a fault at number 0 never strikes; the next one is number 1");
     nth
