@@ -39,7 +39,7 @@ mod timers;
 mod topology;
 mod vhost;
 
-pub use self::history::Fate;
+pub use self::history::{Fate, Requeued};
 pub(crate) use self::{
     access::{Permissions, User},
     effect::{Command, Opening, Output},

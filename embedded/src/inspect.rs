@@ -9,7 +9,7 @@ use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::types::FieldTable;
 use bytes::Bytes;
 
-pub use crate::core::Fate;
+pub use crate::core::{Fate, Requeued};
 
 /// Everything that a broker holds at one moment; see [`Broker::state`](crate::Broker::state).
 #[derive(Debug, Clone, Default)]
@@ -151,6 +151,8 @@ pub struct Published {
     pub is_dead_letter: bool,
     /// What became of it in each queue that it reached, in the order of routing.
     pub fates: Vec<(Arc<str>, Fate)>,
+    /// Its deliveries that were given back to their queue, the oldest first; at most the latest 100.
+    pub requeues: Vec<Requeued>,
 }
 
 impl Published {

@@ -213,6 +213,8 @@ async fn a_redelivered_message_comes_again_with_the_flag() {
     let published = broker.published();
     let fate = published[0].fate(QUEUE).expect("it reached the queue");
     assert!(matches!(fate, Fate::Acked { consumer: Some(_) }), "{fate:?}");
+    let [before] = &published[0].requeues[..] else { panic!("it was given back once: {}", published[0]) };
+    assert_eq!((&*before.queue, before.consumer.is_some(), before.how), (QUEUE, true, "nack"));
     drop(first);
     client.close().await;
 }
@@ -303,4 +305,34 @@ async fn a_log_of_faults_is_replayed_on_another_broker() {
     second.faults().replay(&first.faults().log());
     assert_eq!(verdicts(&second).await, struck);
     assert_eq!(second.faults().log(), first.faults().log());
+}
+
+#[tokio::test]
+async fn the_books_tell_how_each_delivery_came_back() {
+    let broker = Broker::start().await.expect("the broker starts");
+    let mut wire = Wire::connect(broker.url()).await;
+    wire.open_channel(1).await;
+    wire.declare_queue(1, garenne_tests::wire::Queue::quorum(QUEUE)).await;
+    wire.publish(1, "", QUEUE, "body").await;
+    for is_nack in [true, false] {
+        let got = wire.get(1, QUEUE).await.expect("it is there");
+        if is_nack {
+            wire.nack(1, got.tag, true).await;
+        } else {
+            wire.reject(1, got.tag, true).await;
+        }
+    }
+    wire.get(1, QUEUE).await.expect("it is there");
+    wire.close_channel(1).await;
+    broker.wait_until(|state| state.ready(QUEUE) == 1).await;
+    let [published] = &broker.published()[..] else { panic!("one message was published") };
+    let ways: Vec<_> = published.requeues.iter().map(|requeued| requeued.how).collect();
+    assert_eq!(ways, ["nack", "reject", "lost"]);
+    let shown = published.to_string();
+    assert!(
+        shown.ends_with(
+            "ready in `work`, back in `work` (nack), back in `work` (reject), back in `work` (lost)"
+        ),
+        "{shown}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::queue::Reason;
+use super::queue::{Reason, Return};
 use super::{ConsumerKey, Message, Name};
 
 /// Where one queue's copy of a message is, or how it ended. A copy is in exactly one of these states.
@@ -43,6 +43,18 @@ pub enum Fate {
     Deleted,
 }
 
+/// A delivery that was given back to its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requeued {
+    /// The queue.
+    pub queue: Arc<str>,
+    /// The consumer tag; `None` for `basic.get`.
+    pub consumer: Option<Arc<str>>,
+    /// `nack` (`basic.recover` as well), `reject`, `lost` with its channel or connection, or `timeout` of its consumer.
+    pub how: &'static str,
+}
+
 /// A message in the books.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -53,10 +65,14 @@ pub(crate) struct Record {
     pub(crate) is_dead_letter: bool,
     /// One for each queue that it reached.
     pub(crate) copies: Vec<(Name, Fate)>,
+    /// Its deliveries that were given back, the latest [`REQUEUES_MAX`].
+    pub(crate) requeues: Vec<Requeued>,
 }
 
 /// How many bytes of bodies are kept: 256 MiB. A test that publishes large messages all night must not run out of memory.
 const BYTES_MAX: u64 = 256 << 20;
+/// How many returns of one message are kept: one that is refused for ever goes round thousands of times a second.
+const REQUEUES_MAX: usize = 100;
 
 /// The latest messages, the oldest first; older ones are forgotten.
 #[derive(Debug)]
@@ -83,7 +99,13 @@ impl History {
     pub(crate) fn publish(&mut self, message: Arc<Message>, is_dead_letter: bool) {
         debug_assert_eq!(message.id, self.next_id(), "messages are entered in the order of their numbers");
         self.bytes += message.size();
-        self.records.push_back(Record { message, is_returned: false, is_dead_letter, copies: Vec::new() });
+        self.records.push_back(Record {
+            message,
+            is_returned: false,
+            is_dead_letter,
+            copies: Vec::new(),
+            requeues: Vec::new(),
+        });
         while self.records.len() > self.limit || (self.bytes > BYTES_MAX && self.records.len() > 1) {
             let Some(forgotten) = self.records.pop_front() else { break };
             self.bytes -= forgotten.message.size();
@@ -117,6 +139,21 @@ impl History {
         for message in messages {
             self.note(message, queue, || fate.clone());
         }
+    }
+
+    /// Notes that a delivery was given back.
+    pub(crate) fn requeued(
+        &mut self,
+        message: &Message,
+        queue: &Name,
+        consumer: Option<&ConsumerKey>,
+        how: Return,
+    ) {
+        let Some(record) = self.record(message) else { return };
+        if record.requeues.len() == REQUEUES_MAX {
+            record.requeues.remove(0);
+        }
+        record.requeues.push(Requeued { queue: queue.clone(), consumer: tag(consumer), how: how.as_str() });
     }
 
     /// Returns the records, the oldest first.

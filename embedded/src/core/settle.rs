@@ -170,7 +170,12 @@ impl Core {
         let Some(found) = self.vhosts.get_mut(vhost).and_then(|vhost| vhost.queues.get_mut(queue)) else {
             return;
         };
-        self.history.note_all(entries.iter().map(|entry| &*entry.message), queue, &Fate::Ready);
+        for entry in &entries {
+            self.history.note(&entry.message, queue, || Fate::Ready);
+            if !found.is_stream() {
+                self.history.requeued(&entry.message, queue, consumer, how);
+            }
+        }
         let mut discards = Vec::new();
         found.give_back(now, consumer, entries, how, &mut discards);
         self.discard(vhost, queue, discards);

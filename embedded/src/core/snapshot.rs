@@ -52,6 +52,7 @@ impl Core {
             is_returned: record.is_returned,
             is_dead_letter: record.is_dead_letter,
             fates: record.copies.clone(),
+            requeues: record.requeues.clone(),
         });
         records.collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use amq_protocol::types::{AMQPValue, FieldTable};
 
-use super::{BindingState, ConnectionState, ConsumerState, Fate, Published, QueueState, State};
+use super::{BindingState, ConnectionState, ConsumerState, Fate, Published, QueueState, Requeued, State};
 use crate::core::table;
 
 impl Display for State {
@@ -70,7 +70,10 @@ impl Display for Published {
             [] if self.is_returned => f.write_str(" returned"),
             [] => f.write_str(" reached no queue"),
             fates => fates.iter().try_for_each(|(queue, fate)| write!(f, " {fate} in `{queue}`")),
-        }
+        }?;
+        self.requeues
+            .iter()
+            .try_for_each(|Requeued { queue, how, .. }| write!(f, ", back in `{queue}` ({how})"))
     }
 }
 

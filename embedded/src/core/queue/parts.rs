@@ -106,6 +106,18 @@ pub(crate) enum Return {
     TimedOut,
 }
 
+impl Return {
+    /// Returns how the books call it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nack => "nack",
+            Self::Reject => "reject",
+            Self::Lost => "lost",
+            Self::TimedOut => "timeout",
+        }
+    }
+}
+
 /// A message for a consumer.
 #[derive(Debug)]
 pub(crate) struct Assignment {
