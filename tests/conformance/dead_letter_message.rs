@@ -4,7 +4,7 @@ use garenne_tests::table;
 use garenne_tests::wire::{AMQPValue, Consumer, Delivery, Draft, Exchange, Queue, Table, Wire};
 
 use crate::behaviours;
-use crate::steps::put;
+use crate::steps::{expires, put};
 
 const KINDS: [&str; 2] = ["classic", "quorum"];
 
@@ -252,19 +252,8 @@ behaviours! {
         other.cancel(1, &tag).await;
         other.close().await;
         for kind in KINDS {
-            wire.declare_queue(1, chained(kind, kind, "end").with("x-expires", 1)).await;
-            wire.publish(1, "", kind, "lost").await;
-            let gone = format!("{kind} is gone");
-            garenne_tests::eventually(10 * garenne_tests::SECONDS, &gone, async || {
-                match wire.try_call(1, Queue::passive(kind)).await {
-                    Err(_) => {
-                        wire.open_channel(1).await;
-                        Ok(())
-                    }
-                    Ok(_) => Err("it is there"),
-                }
-            })
-            .await;
+            wire.declare_queue(1, chained(kind, kind, "end").with("x-expires", 500)).await;
+            expires(&mut wire, kind).await;
         }
         put(&mut wire, [Draft::to_queue("end").body("marker")]).await;
         assert_eq!(take(&mut wire, "end").await.text(), "marker");

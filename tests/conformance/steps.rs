@@ -1,6 +1,6 @@
 //! Steps that many behaviours take.
 
-use garenne_tests::wire::{Delivery, Draft, Queue, Wire};
+use garenne_tests::wire::{Delivery, Draft, Event, Queue, Wire};
 use garenne_tests::{SECONDS, eventually};
 
 /// The channel on which these steps publish, open only meanwhile.
@@ -39,6 +39,27 @@ pub(crate) async fn becomes(wire: &mut Wire, queue: &str, ready: u32) {
         }
     })
     .await;
+}
+
+/// Waits until a queue has expired. It is only published to: to ask for it is to use it.
+pub(crate) async fn expires(wire: &mut Wire, queue: &str) {
+    wire.open_channel(PUBLISHER).await;
+    wire.confirm_select(PUBLISHER).await;
+    let mut number = 0;
+    eventually(10 * SECONDS, &format!("a mandatory message to {queue} comes back"), async || {
+        number += 1;
+        wire.publish_draft(PUBLISHER, Draft::to_queue(queue).mandatory()).await;
+        // It comes back ahead of its confirm.
+        let first = wire.peek(PUBLISHER).await;
+        let is_back = matches!(first, Event::Content(_));
+        if is_back {
+            assert_eq!(wire.expect_return(PUBLISHER).await.code, 312);
+        }
+        wire.expect_confirms_from(PUBLISHER, number, 1).await;
+        if is_back { Ok(()) } else { Err(first) }
+    })
+    .await;
+    wire.close_channel(PUBLISHER).await;
 }
 
 /// Takes the next so many deliveries of channel 1 and returns their bodies.
