@@ -7,8 +7,8 @@ use garenne_tests::wire::{
 use serde_json::json;
 
 use crate::behaviours;
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
+use crate::dying::receive;
+use crate::steps::KINDS;
 
 /// Returns a queue whose dead letters go to the exchange `dlx`.
 fn source(kind: &str, name: &str) -> Queue {
@@ -22,14 +22,6 @@ async fn consume_the_dead(wire: &mut Wire) {
     wire.declare_queue(2, Queue::classic("dead")).await;
     wire.bind(2, "dlx", "", "dead").await;
     wire.consume_with(2, Consumer::new("dead").no_ack()).await;
-}
-
-/// Waits for a message of a queue that is expected to be there soon, and takes it for acknowledgement.
-async fn take(wire: &mut Wire, queue: &str) -> Delivery {
-    let tag = wire.consume(1, queue).await;
-    let delivery = wire.expect_delivery(1).await;
-    wire.cancel(1, &tag).await;
-    delivery
 }
 
 /// Returns the history of a message, newest death first; the times are checked and left out.
@@ -69,7 +61,7 @@ behaviours! {
             for is_reject in [true, false] {
                 let draft = Draft::to_queue(kind).header("k", 1).body("hello");
                 wire.publish_draft(1, draft.properties(|p| p.with_message_id("m".into()).with_delivery_mode(2))).await;
-                let delivery = take(&mut wire, kind).await;
+                let delivery = receive(&mut wire, kind).await;
                 if is_reject {
                     wire.reject(1, delivery.tag, false).await;
                 } else {
@@ -114,7 +106,7 @@ behaviours! {
             let expired = death(1, "expired", kind, "", vec![kind]).with("original-expiration", "1");
             assert_eq!(deaths(&dead.headers()), [expired]);
             wire.publish_draft(1, Draft::to_queue(kind).expiration("60000")).await;
-            let delivery = take(&mut wire, kind).await;
+            let delivery = receive(&mut wire, kind).await;
             wire.reject(1, delivery.tag, false).await;
             let dead = wire.expect_delivery(2).await;
             assert_eq!(dead.properties.expiration(), &None);
@@ -192,7 +184,7 @@ behaviours! {
             let keys = Draft::to("x", "key").header("CC", vec!["cc", kind]).header("BCC", vec!["bcc"]);
             wire.publish_draft(1, keys).await;
             for queue in ["key", "cc", "bcc"] {
-                let dead = take(&mut wire, queue).await;
+                let dead = receive(&mut wire, queue).await;
                 assert_eq!((dead.exchange.as_str(), dead.routing_key.as_str()), ("dlx", "key"));
                 let headers = dead.headers();
                 assert_eq!(deaths(&headers), [death(1, "expired", kind, "x", vec!["key", "cc", kind])]);
@@ -215,11 +207,11 @@ behaviours! {
             wire.declare_queue(1, queue).await;
             let keys = Draft::to_queue(kind).header("CC", vec!["dead cc"]).header("BCC", vec!["bcc"]);
             wire.publish_draft(1, keys).await;
-            let dead = take(&mut wire, "dead").await;
+            let dead = receive(&mut wire, "dead").await;
             assert_eq!(dead.routing_key, "dead");
             assert_eq!(deaths(&dead.headers()), [death(1, "expired", kind, "", vec![kind, "dead cc"])]);
             assert_eq!(wire.ready(1, "cc").await, 0);
-            assert_eq!(take(&mut wire, "bcc").await.headers().get("x-death"), None, "published, not dead");
+            assert_eq!(receive(&mut wire, "bcc").await.headers().get("x-death"), None, "published, not dead");
         }
     }
 
@@ -229,14 +221,14 @@ behaviours! {
         for kind in KINDS {
             wire.declare_queue(1, source(kind, kind)).await;
             wire.publish(1, "", kind, "lost").await;
-            let delivery = take(&mut wire, kind).await;
+            let delivery = receive(&mut wire, kind).await;
             wire.reject(1, delivery.tag, false).await;
             wire.expect_ready(1, kind, 0).await;
         }
         consume_the_dead(&mut wire).await;
         for kind in KINDS {
             wire.publish(1, "", kind, "found").await;
-            let delivery = take(&mut wire, kind).await;
+            let delivery = receive(&mut wire, kind).await;
             assert_eq!(delivery.text(), "found");
             wire.reject(1, delivery.tag, false).await;
             assert_eq!(wire.expect_delivery(2).await.text(), "found");
@@ -259,7 +251,7 @@ behaviours! {
             wire.delete_queue(1, "deleted").await;
             number += 1;
             wire.publish_confirmed(1, number, Draft::to_queue("purged").body("marker")).await;
-            let delivery = take(&mut wire, "purged").await;
+            let delivery = receive(&mut wire, "purged").await;
             wire.reject(1, delivery.tag, false).await;
             assert_eq!(wire.expect_delivery(2).await.text(), "marker");
             wire.delete_queue(1, "purged").await;
@@ -297,7 +289,7 @@ behaviours! {
         }
         for (queue, key) in [("own", "own"), ("classic", "by policy"), ("quorum", "by policy")] {
             wire.publish(1, "", queue, "hello").await;
-            let delivery = take(&mut wire, queue).await;
+            let delivery = receive(&mut wire, queue).await;
             wire.reject(1, delivery.tag, false).await;
             assert_eq!(wire.expect_delivery(2).await.routing_key, key);
         }

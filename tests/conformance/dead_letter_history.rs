@@ -1,27 +1,11 @@
 //! The history of messages that die more than once, and cycles.
 
 use garenne_tests::table;
-use garenne_tests::wire::{AMQPValue, Confirm, Consumer, Delivery, Draft, Exchange, Queue, Table, Wire};
+use garenne_tests::wire::{AMQPValue, Confirm, Consumer, Draft, Exchange, Queue, Table};
 
 use crate::behaviours;
-use crate::steps::{becomes, put};
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
-
-/// Returns a queue whose dead letters go to another by the default exchange.
-fn chained(kind: &str, name: &str, next: &str) -> Queue {
-    let queue = Queue::plain(name).with("x-queue-type", kind);
-    queue.with("x-dead-letter-exchange", "").with("x-dead-letter-routing-key", next)
-}
-
-/// Waits for the message of a queue and refuses it.
-async fn refuse(wire: &mut Wire, queue: &str) -> Delivery {
-    let tag = wire.consume(1, queue).await;
-    let delivery = wire.expect_delivery(1).await;
-    wire.cancel(1, &tag).await;
-    wire.reject(1, delivery.tag, false).await;
-    delivery
-}
+use crate::dying::{chained, refuse};
+use crate::steps::{KINDS, becomes, put};
 
 /// Returns count, reason, queue and exchange of each death, the newest first.
 fn deaths(headers: &Table) -> Vec<Table> {

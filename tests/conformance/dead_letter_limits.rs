@@ -3,9 +3,7 @@
 use garenne_tests::wire::{Confirm, Consumer, Delivery, Draft, Exchange, Queue, Table, Wire, basic};
 
 use crate::behaviours;
-use crate::steps::{becomes, drain, put};
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
+use crate::steps::{KINDS, becomes, drain, put};
 
 /// Returns a queue of a type, named for it, whose dead letters go to the queue `end`.
 fn source(kind: &str) -> Queue {

@@ -1,35 +1,11 @@
 //! What a dead letter keeps of the message that it was, and what its history tells of odd ones.
 
 use garenne_tests::table;
-use garenne_tests::wire::{AMQPValue, Consumer, Delivery, Draft, Exchange, Queue, Table, Wire};
+use garenne_tests::wire::{AMQPValue, Draft, Exchange, Queue, Table};
 
 use crate::behaviours;
-use crate::steps::{expires, put};
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
-
-/// Returns a queue of a type whose dead letters go to another by the default exchange.
-fn chained(kind: &str, name: &str, next: &str) -> Queue {
-    let queue = Queue::plain(name).with("x-queue-type", kind);
-    queue.with("x-dead-letter-exchange", "").with("x-dead-letter-routing-key", next)
-}
-
-/// Waits for the next message of a queue and refuses it.
-async fn refuse(wire: &mut Wire, queue: &str) -> Delivery {
-    let tag = wire.consume(1, queue).await;
-    let delivery = wire.expect_delivery(1).await;
-    wire.cancel(1, &tag).await;
-    wire.reject(1, delivery.tag, false).await;
-    delivery
-}
-
-/// Waits for the next message of a queue and takes it for good.
-async fn take(wire: &mut Wire, queue: &str) -> Delivery {
-    let tag = wire.consume_with(1, Consumer::new(queue).no_ack()).await;
-    let delivery = wire.expect_delivery(1).await;
-    wire.cancel(1, &tag).await;
-    delivery
-}
+use crate::dying::{chained, refuse, take};
+use crate::steps::{KINDS, expires, put};
 
 fn text(table: &Table, key: &str) -> Option<String> {
     table.text(key)

@@ -1,12 +1,11 @@
 //! Where dead letters go: every kind of exchange, several hops, queues that are full.
 
 use garenne_tests::table;
-use garenne_tests::wire::{Binding, Consumer, Delivery, Draft, Exchange, Queue, Table, Wire, basic};
+use garenne_tests::wire::{Binding, Consumer, Draft, Exchange, Queue, Table, Wire, basic};
 
 use crate::behaviours;
-use crate::steps::{becomes, drain, put};
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
+use crate::dying::{refuse, take};
+use crate::steps::{KINDS, becomes, drain, put};
 
 /// Returns a queue of a type, named for it, whose dead letters go to the exchange `dlx`.
 fn source(kind: &str) -> Queue {
@@ -18,23 +17,6 @@ async fn die(wire: &mut Wire, draft: Draft) {
     let queue = draft.publish.routing_key.to_string();
     wire.publish_draft(1, draft).await;
     refuse(wire, &queue).await;
-}
-
-/// Waits for the next message of a queue and refuses it.
-async fn refuse(wire: &mut Wire, queue: &str) -> Delivery {
-    let tag = wire.consume(1, queue).await;
-    let delivery = wire.expect_delivery(1).await;
-    wire.cancel(1, &tag).await;
-    wire.reject(1, delivery.tag, false).await;
-    delivery
-}
-
-/// Waits for the next message of a queue and takes it for good.
-async fn take(wire: &mut Wire, queue: &str) -> Delivery {
-    let tag = wire.consume_with(1, Consumer::new(queue).no_ack()).await;
-    let delivery = wire.expect_delivery(1).await;
-    wire.cancel(1, &tag).await;
-    delivery
 }
 
 /// Returns reason, queue and count of each death, the newest first.

@@ -5,6 +5,7 @@
 mod chain;
 mod crowd;
 mod dice;
+mod dying;
 mod flow;
 mod kept_walk;
 mod policy_walk;

@@ -4,8 +4,7 @@ use garenne_tests::wire::{Confirm, Consumer, Delivery, Draft, Queue, Wire};
 use serde_json::json;
 
 use crate::behaviours;
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
+use crate::steps::KINDS;
 
 fn queue(kind: &str) -> Queue {
     Queue::plain(kind).with("x-queue-type", kind)

@@ -1,9 +1,26 @@
 //! Acknowledging, refusing, requeueing.
 
-use garenne_tests::wire::{Consumer, Queue, basic, channel_error, connection_error};
+use garenne_tests::wire::{Consumer, Queue, Wire, basic, channel_error, connection_error};
 
 use crate::behaviours;
 use crate::steps::{becomes, bodies, drain, fill, queues};
+
+/// Fills a queue with four messages, gets three, gives back the third and then the first, and returns what the queue serves then.
+async fn requeue_two_of_four(wire: &mut Wire, queue: &str) -> Vec<(String, bool)> {
+    fill(wire, queue, 4).await;
+    for _ in 0..3 {
+        wire.get(1, queue).await.expect("four are there");
+    }
+    wire.nack(1, 3, true).await;
+    wire.nack(1, 1, true).await;
+    becomes(wire, queue, 3).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let got = wire.take_one(1, queue).await;
+        seen.push((got.text(), got.redelivered));
+    }
+    seen
+}
 
 behaviours! {
     area = "settling", source = "https://www.rabbitmq.com/docs/confirms";
@@ -122,18 +139,7 @@ behaviours! {
     async fn a_classic_queue_requeues_at_the_old_position(target: Target) {
         let mut wire = target.channel().await;
         wire.declare_queue(1, Queue::classic("c")).await;
-        fill(&mut wire, "c", 4).await;
-        for _ in 0..3 {
-            wire.get(1, "c").await.expect("four are there");
-        }
-        wire.nack(1, 3, true).await;
-        wire.nack(1, 1, true).await;
-        becomes(&mut wire, "c", 3).await;
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            let got = wire.take_one(1, "c").await;
-            seen.push((got.text(), got.redelivered));
-        }
+        let seen = requeue_two_of_four(&mut wire, "c").await;
         let expected = [("1", true), ("3", true), ("4", false)];
         assert_eq!(seen, expected.map(|(body, redelivered)| (body.to_owned(), redelivered)));
     }
@@ -142,18 +148,7 @@ behaviours! {
     async fn a_quorum_queue_requeues_what_came_back(target: Target) {
         let mut wire = target.channel().await;
         wire.declare_queue(1, Queue::quorum("q").with("x-delivery-limit", -1)).await;
-        fill(&mut wire, "q", 4).await;
-        for _ in 0..3 {
-            wire.get(1, "q").await.expect("four are there");
-        }
-        wire.nack(1, 3, true).await;
-        wire.nack(1, 1, true).await;
-        becomes(&mut wire, "q", 3).await;
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            let got = wire.take_one(1, "q").await;
-            seen.push((got.text(), got.redelivered));
-        }
+        let seen = requeue_two_of_four(&mut wire, "q").await;
         let expected = [("3", true), ("1", true), ("4", false)];
         assert_eq!(seen, expected.map(|(body, redelivered)| (body.to_owned(), redelivered)));
     }

@@ -3,6 +3,9 @@
 use garenne_tests::wire::{Delivery, Draft, Event, Queue, Wire};
 use garenne_tests::{SECONDS, eventually};
 
+/// The types of queue that keep their messages until they are settled.
+pub(crate) const KINDS: [&str; 2] = ["classic", "quorum"];
+
 /// The channel on which these steps publish, open only meanwhile.
 const PUBLISHER: u16 = 9;
 

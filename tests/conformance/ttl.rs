@@ -7,9 +7,7 @@ use garenne_tests::wire::{Delivery, Draft, Queue};
 use serde_json::json;
 
 use crate::behaviours;
-use crate::steps::expires;
-
-const KINDS: [&str; 2] = ["classic", "quorum"];
+use crate::steps::{KINDS, expires};
 
 fn queue(kind: &str) -> Queue {
     Queue::plain(kind).with("x-queue-type", kind)
