@@ -1,6 +1,7 @@
 //! The management API of the embedded broker: what tools read and change, as on RabbitMQ.
 
-use garenne_tests::Vhost;
+use garenne_tests::wire::{Binding, Wire};
+use garenne_tests::{Vhost, table};
 use garenne_topology::{Exchange, Queue, Topology};
 use serde_json::{Value, json};
 
@@ -156,6 +157,15 @@ async fn a_single_binding_is_found_by_its_key_and_removed() {
     assert!(management.delete(&format!("{path}/~")).await);
     assert!(!management.delete(&format!("{path}/~")).await, "it is gone");
     assert_eq!(keys().await.into_values().collect::<Vec<_>>(), ["us"]);
+    // A client's numbers have types that JSON does not have.
+    let mut wire = Wire::connect(&vhost.url()).await;
+    wire.open_channel(1).await;
+    let binding = Binding::new("amq.headers", "small", "work").arguments(table! { "region" => 7_i8 });
+    wire.bind_with(1, binding).await;
+    let found = keys().await;
+    let (small, _) = found.iter().find(|(_, region)| **region == 7).expect("it is one of them");
+    assert!(management.delete(&format!("{path}/{small}")).await);
+    assert_eq!(keys().await.len(), 1, "it is gone");
     client.close().await;
 }
 

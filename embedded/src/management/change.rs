@@ -5,10 +5,11 @@ use amq_protocol::types::ShortString;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::convert::{field, table};
+use super::convert::{field, object, table};
 use super::objects::{self, exchange_name};
 use super::route::Answer;
 use crate::core::{AmqpError, ApplyTo, Core, Millis, Permissions, PolicyRule, erlang};
+use crate::inspect::BindingState;
 
 pub(super) fn user(core: &mut Core, name: &str, body: &Value) -> Answer {
     let tags = match &body["tags"] {
@@ -157,25 +158,26 @@ pub(super) fn unbind(
     ends: (&str, &str, &str),
     key: &str,
 ) -> Answer {
-    let Some(binding) = objects::binding(core, vhost, ends, key) else { return Answer::not_found() };
-    match remove(core, user, vhost, ends, &binding) {
+    let (source, kind, destination) = (exchange_name(ends.0), ends.1, ends.2);
+    let is_it = |binding: &BindingState| {
+        (&*binding.source, &*binding.destination, binding.is_queue) == (source, destination, kind == "q")
+            && objects::properties_key(&binding.routing_key, &object(&binding.arguments)) == key
+    };
+    let Some(binding) = core.vhosts.get(vhost).and_then(|vhost| vhost.bindings().find(is_it)) else {
+        return Answer::not_found();
+    };
+    match remove(core, user, vhost, binding) {
         Ok(()) => Answer::no_content(),
         Err(error) => Answer::bad_request(&error.text),
     }
 }
 
-fn remove(
-    core: &mut Core,
-    user: &str,
-    vhost: &str,
-    (source, kind, destination): (&str, &str, &str),
-    binding: &Value,
-) -> Result<(), AmqpError> {
-    let (source, destination) = (short(exchange_name(source))?, short(destination)?);
-    let routing_key = short(binding["routing_key"].as_str().unwrap_or_default())?;
-    let arguments = table(&binding["arguments"]);
+/// Takes the binding as it is held: JSON does not tell one type of number from another.
+fn remove(core: &mut Core, user: &str, vhost: &str, binding: BindingState) -> Result<(), AmqpError> {
+    let (source, destination) = (short(&binding.source)?, short(&binding.destination)?);
+    let (routing_key, arguments) = (short(&binding.routing_key)?, binding.arguments);
     let (vhost, caller) = core.vhost_for(user, vhost)?;
-    if kind == "q" {
+    if binding.is_queue {
         let method = queue::Unbind { queue: destination, exchange: source, routing_key, arguments };
         return vhost.unbind_queue(&caller, &method);
     }

@@ -217,7 +217,7 @@ fn binding_object(
 /// Names a binding among those of its two ends: its routing key, and a hash of its arguments if it has any.
 ///
 /// `rabbit_mgmt_format.erl`, `pack_binding_props`; only the hash function is another one.
-fn properties_key(key: &str, arguments: &Value) -> String {
+pub(super) fn properties_key(key: &str, arguments: &Value) -> String {
     let key = if key.is_empty() { "~" } else { key };
     if arguments.as_object().is_none_or(Map::is_empty) {
         return key.to_owned();
