@@ -8,13 +8,14 @@ use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Applied, Capabilities, ConfirmChannel, Error, Events, Health, QueueInfo, Role, Subscriber, Subscription,
-    Verified,
+    Applied, Capabilities, ConfirmChannel, Error, Events, Health, Problem, QueueInfo, Role, Subscriber,
+    Subscription, Verified,
     consume::Registry,
     declare,
     dial::{ask, dial},
     inspect,
     link::{Link, Shared},
+    problem::Problems,
     runtime::IoRuntime,
 };
 
@@ -38,6 +39,7 @@ struct Inner {
     publish: Link,
     confirms: ConfirmChannel,
     registry: Arc<Registry>,
+    problems: Problems,
     shared: Shared,
     // Ends the tasks, which hold links of their own, with the last handle.
     _close: DropGuard,
@@ -105,6 +107,7 @@ impl Client {
             publish,
             confirms,
             registry,
+            problems: Problems::default(),
             shared,
             _close: closed.drop_guard(),
         };
@@ -145,7 +148,15 @@ impl Client {
             subscriptions: self.inner.registry.subscriptions(),
             subscribed: self.inner.registry.subscribed(),
             unconfirmed: self.inner.confirms.unconfirmed(),
+            problems: self.inner.problems.texts(),
         }
+    }
+
+    /// Reports a problem: [`health`](Self::health) names it, and is not ready, until the returned value is dropped.
+    ///
+    /// The text says what is wrong with which object and what mends it.
+    pub fn problem(&self, text: impl Into<String>) -> Problem {
+        self.inner.problems.begin(text.into())
     }
 
     /// Watches connections and subscriptions from now on.

@@ -16,6 +16,8 @@ pub struct Health {
     pub subscribed: usize,
     /// How many publishes await their confirm.
     pub unconfirmed: usize,
+    /// What else is wrong, oldest first: what [`Client::problem`](crate::Client::problem) reported and still lasts.
+    pub problems: Vec<String>,
 }
 
 /// The state of one connection.
@@ -47,7 +49,7 @@ pub enum ConnectionState {
 // === impl Health ===
 
 impl Health {
-    /// Returns `true` if no connection that is needed is down and every subscription is confirmed.
+    /// Returns `true` if no connection that is needed is down, every subscription is confirmed, and there are no problems.
     ///
     /// A blocked connection is degraded, not down.
     #[must_use]
@@ -55,6 +57,9 @@ impl Health {
         let up = |connection: &ConnectionHealth| {
             matches!(connection.state, ConnectionState::Idle | ConnectionState::Connected)
         };
-        up(&self.publish) && up(&self.consume) && self.subscriptions == self.subscribed
+        up(&self.publish)
+            && up(&self.consume)
+            && self.subscriptions == self.subscribed
+            && self.problems.is_empty()
     }
 }

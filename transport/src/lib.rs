@@ -14,6 +14,7 @@ mod inspect;
 mod introduce;
 mod link;
 mod metric;
+mod problem;
 mod publish;
 mod report;
 mod runtime;
@@ -28,6 +29,7 @@ pub use self::{
     error::{Error, ErrorKind},
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
+    problem::Problem,
     publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind},
     report::{Applied, Declared, DeclaredAs, QueueInfo, Verified},
 };

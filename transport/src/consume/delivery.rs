@@ -52,6 +52,30 @@ impl Unsettled {
         self.settle_once(settlement);
     }
 
+    /// Returns whether the broker still counts on this delivery.
+    ///
+    /// It does not once the channel of the delivery is gone: the broker delivers the message again, perhaps to another consumer, and
+    /// a settlement does nothing.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.settler.as_ref().is_some_and(|settler| settler.is_current(self.generation))
+    }
+
+    /// Waits until the broker no longer counts on this delivery; for ever if that never happens.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn stale(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (settler, generation) = (self.settler.clone(), self.generation);
+        async move {
+            match settler {
+                Some(settler) => settler.stale(generation).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     fn settle_once(&mut self, settlement: Settlement) {
         if let Some(settler) = self.settler.take() {
             settler.settle(self.generation, self.tag, settlement);

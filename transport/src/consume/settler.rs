@@ -14,7 +14,7 @@ use lapin::{
     Channel,
     options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
     Settlement,
@@ -32,6 +32,8 @@ pub(super) struct Settler {
     armed: Notify,
     /// Told when nothing is in flight any more.
     drained: Notify,
+    /// The generation whose deliveries are current.
+    current: watch::Sender<u64>,
 }
 
 struct Inner {
@@ -59,7 +61,14 @@ impl Settler {
             armed: false,
             resume_offset: None,
         };
-        Self { queue, limits, inner: Mutex::new(inner), armed: Notify::new(), drained: Notify::new() }
+        Self {
+            queue,
+            limits,
+            inner: Mutex::new(inner),
+            armed: Notify::new(),
+            drained: Notify::new(),
+            current: watch::Sender::new(0),
+        }
     }
 
     /// Starts over with a new channel and returns its generation.
@@ -68,6 +77,7 @@ impl Settler {
         inner.generation += 1;
         inner.channel = Some(channel);
         inner.coalescer = Coalescer::new(self.limits);
+        self.current.send_replace(inner.generation);
         inner.generation
     }
 
@@ -80,10 +90,22 @@ impl Settler {
         let left = inner.coalescer.in_flight();
         inner.resume_offset = inner.coalescer.resume_offset().or(inner.resume_offset);
         inner.coalescer = Coalescer::new(self.limits);
+        self.current.send_replace(inner.generation);
         drop(inner);
         self.count_lost(done);
         self.drained.notify_waiters();
         left
+    }
+
+    /// Returns whether deliveries of this generation can still be settled.
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        *self.current.borrow() == generation
+    }
+
+    /// Waits until deliveries of this generation can no longer be settled.
+    pub(super) async fn stale(&self, generation: u64) {
+        // It fails only with the sender, which is part of `self`.
+        let _ = self.current.subscribe().wait_for(|current| *current != generation).await;
     }
 
     /// Takes note of deliveries that came from the channel, in order: their tags, and their offsets in a stream.

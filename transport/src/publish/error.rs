@@ -102,6 +102,14 @@ impl PublishError {
         matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown | PublishErrorKind::Blocked)
     }
 
+    /// Returns `true` if the message may be stored all the same: a retry can duplicate it.
+    ///
+    /// `false` means that it is certainly not stored by any attempt of this publish.
+    #[must_use]
+    pub const fn may_be_stored(&self) -> bool {
+        matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
+    }
+
     /// Returns `true` if no queue took the message.
     #[must_use]
     pub const fn is_unroutable(&self) -> bool {
