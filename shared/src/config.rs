@@ -44,11 +44,17 @@ pub struct ConnectionConfig {
     pub heartbeat: Duration,
     /// The largest frame in bytes. The default is 131072; the broker may lower it.
     pub frame_max: u32,
-    /// The delays between attempts to connect. The default is exponential from 500 ms to 30 s, with jitter, without limit.
+    /// The delays between attempts to connect. The default is exponential from 100 ms to 2 s, with jitter, without limit.
     pub reconnect: Retry,
     /// The limit for declaring, cancelling and closing. The default is 10 s.
     #[serde(with = "humantime_serde")]
     pub rpc_timeout: Duration,
+    /// How long a connection may be silent, apart from heartbeats, before the broker is asked for a sign of life. The default is 2 s.
+    #[serde(with = "humantime_serde")]
+    pub probe_after: Duration,
+    /// How long the broker may take to give that sign, before the connection is given up. The default is 3 s.
+    #[serde(with = "humantime_serde")]
+    pub probe_timeout: Duration,
 }
 
 /// How messages are published.
@@ -198,8 +204,10 @@ impl Default for ConnectionConfig {
             connect_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(10),
             frame_max: 131_072,
-            reconnect: Retry::exponential(Duration::from_millis(500)..=Duration::from_secs(30)).jitter(true),
+            reconnect: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(2)).jitter(true),
             rpc_timeout: Duration::from_secs(10),
+            probe_after: Duration::from_secs(2),
+            probe_timeout: Duration::from_secs(3),
         }
     }
 }

@@ -33,6 +33,7 @@ mod headers;
 mod message;
 mod metadata;
 mod name;
+mod original;
 mod retry;
 mod secret;
 
@@ -47,6 +48,7 @@ pub use self::{
     message::{Message, MessageError},
     metadata::{DeliveryMode, Metadata},
     name::{ExchangeName, MessageType, NameError, QueueName, RoutingKey},
+    original::{Original, TextProperty, escape},
     retry::Retry,
     secret::Secret,
 };

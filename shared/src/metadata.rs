@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{Headers, MessageType};
+use crate::{Headers, MessageType, Original};
 
 /// How the broker keeps a message (AMQP property `delivery_mode`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub enum DeliveryMode {
 
 /// What travels beside the body: the standard AMQP properties and the headers.
 ///
-/// Every field is what the wire carries; absent is `None`.
+/// Every field is what the wire carries; absent is `None`. Text of a peer that is not UTF-8 is shown as [`escape`](crate::escape) does
+/// it; [`original`](Self::original) has its bytes.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -50,6 +51,8 @@ pub struct Metadata {
     pub delivery_mode: DeliveryMode,
     /// AMQP `headers`.
     pub headers: Headers,
+    /// What a delivered message was before it became all this, byte for byte. It is used when the message is published again.
+    pub original: Option<Original>,
 }
 
 // === impl Metadata ===

@@ -12,7 +12,7 @@ use crate::{
     Subscription, Verified,
     consume::Registry,
     declare,
-    dial::{ask, dial},
+    dial::dial,
     inspect,
     link::{Link, Shared},
     problem::Problems,
@@ -76,29 +76,29 @@ impl Client {
         let runtime = Arc::new(IoRuntime::start()?);
         // On the runtime of its own from the start, because that is where the sockets stay registered.
         let first = runtime.spawn({
-            let (config, handle) = (Arc::clone(&config), runtime.handle().clone());
-            async move {
-                let dialed = dial(&config, Role::Consume, &handle).await?;
-                let capabilities = ask(&config, &dialed.endpoint, &handle).await;
-                Ok::<_, Error>((dialed, capabilities))
-            }
+            let (config, runtime) = (Arc::clone(&config), Arc::clone(&runtime));
+            async move { dial(&config, Role::Consume, &runtime, None).await }
         });
         let abort = AbortOnDrop(first.abort_handle());
-        let (dialed, capabilities) = first.await.map_err(|error| {
+        let dialed = first.await.map_err(|error| {
             Error::new(crate::ErrorKind::Closed, "the attempt to connect was abandoned").with_source(error)
         })??;
         drop(abort);
+        let capabilities = Capabilities::read(dialed.wire.server());
         let closed = CancellationToken::new();
         let shared = Shared {
             config: Arc::clone(&config),
             runtime,
             events: broadcast::Sender::new(EVENTS_KEPT),
             closed: closed.clone(),
+            up: Arc::default(),
+            down: Arc::default(),
         };
         let (consume, publish) =
             (Link::new(Role::Consume, shared.clone()), Link::new(Role::Publish, shared.clone()));
         consume.adopt(dialed);
-        let confirms = ConfirmChannel::new(publish.clone());
+        let problems = Problems::default();
+        let confirms = ConfirmChannel::new(publish.clone(), problems.clone());
         let registry = Arc::new(Registry::default());
         let inner = Inner {
             config,
@@ -107,7 +107,7 @@ impl Client {
             publish,
             confirms,
             registry,
-            problems: Problems::default(),
+            problems,
             shared,
             _close: closed.drop_guard(),
         };

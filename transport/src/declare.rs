@@ -64,6 +64,15 @@ fn externals(topology: &Topology) -> Vec<Destination> {
     exchanges.chain(topology.external_queues().iter().cloned().map(Destination::Queue)).collect()
 }
 
+/// Looks for one exchange within the limit for requests.
+pub(crate) async fn look_for_exchange(link: &Link, exchange: &ExchangeName) -> Result<(), Error> {
+    let mut session = Session::new(link);
+    match session.perform(Request::FindExchange(exchange)).await {
+        Ok(()) => Ok(()),
+        Err(Failure::Refused { error, .. } | Failure::Other(error)) => Err(error),
+    }
+}
+
 /// Declares one object. It is asked for first, to tell what was created from what was there already.
 async fn declare(session: &mut Session<'_>, declaration: &Declaration) -> Result<DeclaredAs, Error> {
     let passive = match declaration {

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     io,
-    net::{Shutdown, TcpStream as StdStream},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -16,52 +15,70 @@ use lapin::{
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, runtime::Handle, time::timeout};
+use tokio::{net::TcpStream, runtime::Handle, sync::mpsc, time::timeout};
 
-use crate::{Capabilities, Error, ErrorKind, Role, fault::fault, introduce::server_properties, tls};
+use crate::{
+    Error, ErrorKind, Role,
+    fault::fault,
+    runtime::IoRuntime,
+    tls,
+    wire::{self, LAPIN_FRAME_MAX, Parts, Wire},
+};
 
 type Stream = AsyncTcpStream<<TokioRuntime as Reactor>::TcpStream>;
 
 /// How long a silent peer is trusted at the TCP level, beside the heartbeats: idle time before the first probe.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// An open connection.
+/// An open connection. Dropping it ends it, whatever state lapin is in.
 #[derive(Debug)]
 pub(crate) struct Dialed {
     pub(crate) connection: Arc<Connection>,
+    pub(crate) wire: Arc<Wire>,
+    /// Why somebody doubts that the peer lives.
+    pub(crate) suspicions: mpsc::Receiver<String>,
     pub(crate) endpoint: Address,
-    /// Held as long as the connection is wanted; dropping it ends lapin's thread.
-    _kill: KillHandle,
+    _kill: KillOnDrop,
 }
 
-/// Ends a connection whatever state lapin is in: without it, lapin's thread lives as long as the peer's socket does.
+/// Ends a connection: without it, lapin's thread lives as long as the peer's socket does.
 #[derive(Debug)]
-pub(crate) struct KillHandle(StdStream);
+struct KillOnDrop(Arc<Wire>);
 
-impl Drop for KillHandle {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        // It fails only if the peer was faster.
-        let _ = self.0.shutdown(Shutdown::Both);
+        self.0.kill("the connection is no longer wanted");
     }
 }
 
-/// Tries every endpoint once, in random order.
-pub(crate) async fn dial(config: &Config, role: Role, runtime: &Handle) -> Result<Dialed, Error> {
+/// Tries every endpoint once, in random order, the one that was lost last at the end.
+pub(crate) async fn dial(
+    config: &Config,
+    role: Role,
+    runtime: &IoRuntime,
+    last: Option<&Address>,
+) -> Result<Dialed, Error> {
     let mut endpoints: Vec<&Address> = config.endpoints.iter().collect();
     fastrand::shuffle(&mut endpoints);
+    endpoints.sort_by_key(|endpoint| Some(*endpoint) == last);
     let mut causes = String::new();
+    let mut refused = None;
     for endpoint in endpoints {
         match dial_one(config, endpoint, role, runtime).await {
             Ok(dialed) => return Ok(dialed),
-            // Another node of the cluster would give the same answer.
-            Err(error) if matches!(error.kind(), ErrorKind::AccessRefused | ErrorKind::Config) => {
-                return Err(error);
-            }
+            Err(error) if error.kind() == ErrorKind::Config => return Err(error),
             Err(error) => {
                 let separator = if causes.is_empty() { "" } else { "; " };
                 let _ = write!(causes, "{separator}{endpoint}: {error}");
+                // Another node may take us: limits of connections are each node's own.
+                if error.kind() == ErrorKind::AccessRefused {
+                    refused.get_or_insert(error);
+                }
             }
         }
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     let message = if causes.is_empty() {
         "a client needs at least one endpoint, but the configuration has none".to_owned()
@@ -75,48 +92,38 @@ async fn dial_one(
     config: &Config,
     endpoint: &Address,
     role: Role,
-    runtime: &Handle,
+    runtime: &IoRuntime,
 ) -> Result<Dialed, Error> {
-    let runtime = TokioRuntime::tokio_with_handle(runtime.clone());
-    let (socket, kill) = open(config, endpoint, &runtime).await?;
-    // lapin calls the closure once: its own recovery is off.
-    let socket = Mutex::new(Some(socket));
-    let connect = async move |_: AMQPUri, _: TokioRuntime| {
-        let socket = socket.lock().ok().and_then(|mut socket| socket.take());
-        socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+    let socket = open(config, endpoint, runtime.handle()).await?;
+    let parts = wire::connect(socket, config.connection.frame_max, runtime.handle().clone());
+    let Parts { wire, stream, runtime: kit, suspicions, pump } = parts;
+    let kill = KillOnDrop(Arc::clone(&wire));
+    runtime.spawn(pump);
+    // lapin calls the closure once, on its own thread: its own recovery is off.
+    let stream = Mutex::new(Some(stream));
+    let connect = async move |_: AMQPUri, _: _| {
+        wire::silence_this_thread();
+        let stream = stream.lock().ok().and_then(|mut stream| stream.take());
+        stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
     };
-    let handshake = Connection::connector(uri(config, endpoint), runtime, connect, properties(config, role));
-    // A dropped handshake leaves lapin's thread waiting; dropping the kill handle on the way out ends it.
-    let connection = within(config, "the AMQP handshake", handshake)
-        .await?
-        .map_err(|error| fault(&error, &format!("connecting to {endpoint} as user `{}`", endpoint.user)))?;
-    Ok(Dialed { connection: Arc::new(connection), endpoint: endpoint.clone(), _kill: kill })
-}
-
-/// Asks the broker at an endpoint what it is; a broker that does not say gets the least capabilities.
-pub(crate) async fn ask(config: &Config, endpoint: &Address, runtime: &Handle) -> Capabilities {
-    let runtime = TokioRuntime::tokio_with_handle(runtime.clone());
-    let asked = async {
-        let (mut socket, _kill) = open(config, endpoint, &runtime).await?;
-        within(config, "the introduction", server_properties(&mut socket, endpoint))
-            .await?
-            .map_err(|error| unreachable_by("the introduction failed", &error))
-    };
-    match asked.await {
-        Ok(properties) => Capabilities::read(properties.as_ref()),
-        Err(error) => {
-            tracing::warn!(%endpoint, %error, "broker does not say what it is, assuming the least");
-            Capabilities::read(None)
+    let handshake = Connection::connector(uri(config, endpoint), kit, connect, properties(config, role));
+    let what = format!("connecting to {endpoint} as user `{}`", endpoint.user);
+    let connection = within(config, "the AMQP handshake", handshake).await?.map_err(|error| {
+        let cause = fault(&error, &what);
+        match wire.reason() {
+            // lapin only saw the end of its stream.
+            Some(reason) if cause.kind() == ErrorKind::ConnectionLost => {
+                Error::new(ErrorKind::Unreachable, format!("the AMQP handshake failed: {reason}"))
+            }
+            _ => cause,
         }
-    }
+    })?;
+    Ok(Dialed { connection: Arc::new(connection), wire, suspicions, endpoint: endpoint.clone(), _kill: kill })
 }
 
 /// Opens a socket, encrypted if the endpoint asks for it.
-async fn open(
-    config: &Config,
-    endpoint: &Address,
-    runtime: &TokioRuntime,
-) -> Result<(Stream, KillHandle), Error> {
+async fn open(config: &Config, endpoint: &Address, runtime: &Handle) -> Result<Stream, Error> {
+    let runtime = TokioRuntime::tokio_with_handle(runtime.clone());
     let connect = async {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
         for address in tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
@@ -130,16 +137,16 @@ async fn open(
     let tcp = within(config, "the TCP connect", connect)
         .await?
         .map_err(|error| unreachable_by("the TCP connect failed", &error))?;
-    let kill = prepare(tcp.get_ref(), config.connection.heartbeat)
+    prepare(tcp.get_ref(), config.connection.heartbeat)
         .map_err(|error| unreachable_by("the socket cannot be set up", &error))?;
     if !endpoint.tls {
-        return Ok((Stream::Plain(tcp), kill));
+        return Ok(Stream::Plain(tcp));
     }
     let name = tls::server_name(&config.tls, &endpoint.host)?;
     let encrypted = within(config, "the TLS handshake", tls::connector(&config.tls)?.connect(name, tcp))
         .await?
-        .map_err(|error| unreachable_by("the TLS handshake failed", &error))?;
-    Ok((Stream::Rustls(encrypted), kill))
+        .map_err(|error| unreachable_by(tls::hint(&error), &error))?;
+    Ok(Stream::Rustls(encrypted))
 }
 
 /// Puts the connect timeout around one step.
@@ -153,14 +160,16 @@ async fn within<T>(config: &Config, step: &str, work: impl Future<Output = T>) -
     })
 }
 
-/// Sets what makes a dead peer show, and takes the kill handle.
-fn prepare(tcp: &TcpStream, heartbeat: Duration) -> std::io::Result<KillHandle> {
+/// Sets what makes a dead peer show.
+fn prepare(tcp: &TcpStream, heartbeat: Duration) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3))?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(heartbeat * 2))?;
-    Ok(KillHandle(socket.try_clone()?.into()))
+    #[cfg(not(target_os = "linux"))]
+    let _ = heartbeat;
+    Ok(())
 }
 
 /// Built by hand, because lapin's parser turns IPv6 literals into `localhost`.
@@ -179,7 +188,8 @@ fn uri(config: &Config, endpoint: &Address) -> AMQPUri {
         },
         vhost: endpoint.vhost.clone(),
         query: AMQPQueryString {
-            frame_max: Some(config.connection.frame_max),
+            // What is really agreed on is between the broker and the pump.
+            frame_max: Some(LAPIN_FRAME_MAX),
             heartbeat: Some(heartbeat),
             ..AMQPQueryString::default()
         },

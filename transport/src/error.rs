@@ -40,6 +40,8 @@ pub enum ErrorKind {
     ConnectionLost,
     /// The client was closed.
     Closed,
+    /// The connection has no channel left.
+    Exhausted,
     /// The broker refused for another reason; the message has its code and text.
     Refused,
 }
@@ -69,7 +71,10 @@ impl Error {
     /// Returns `true` if the same call may succeed later without a change of anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::ConnectionLost)
+        matches!(
+            self.kind,
+            ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::ConnectionLost | ErrorKind::Exhausted
+        )
     }
 }
 

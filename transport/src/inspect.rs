@@ -1,35 +1,43 @@
 //! Asks the broker about a queue.
 
-use garenne_shared::QueueName;
-use lapin::{
-    options::QueueDeclareOptions,
-    types::{FieldTable, ShortString},
+use amq_protocol::{
+    protocol::{AMQPClass, queue as protocol},
+    types::FieldTable,
 };
-use tokio::time::timeout;
+use garenne_shared::QueueName;
 
-use crate::{Error, ErrorKind, QueueInfo, fault::fault, link::Link};
+use crate::{Error, ErrorKind, QueueInfo, convert, link::Link};
 
 /// Declares a queue passively, on a channel of its own, because a refusal closes that.
 pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueInfo, Error> {
     let limit = link.config().connection.rpc_timeout;
     let what = format!("asking about queue `{queue}`");
-    let asked = async {
-        let open = link.open_channel().await?;
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let declared = open
-            .channel
-            .queue_declare(ShortString::from(queue.as_str()), passive, FieldTable::default())
-            .await
-            .map_err(|error| fault(&error, &what))?;
-        let info = QueueInfo { ready: declared.message_count(), consumers: declared.consumer_count() };
-        // The answer stands, whatever becomes of the channel.
-        let _ = open.channel.close(200, "asked".into()).await;
-        Ok(info)
+    let too_late = || {
+        let rule = format!("{what} took longer than `connection.rpc_timeout`, {limit:?}");
+        Error::new(ErrorKind::TimedOut, rule)
     };
-    timeout(limit, asked).await.map_err(|_| {
-        Error::new(
-            ErrorKind::TimedOut,
-            format!("{what} took longer than `connection.rpc_timeout`, {limit:?}"),
-        )
-    })?
+    let asking = ask(link, queue, &what);
+    tokio::time::timeout(limit, asking).await.map_err(|_| too_late())?
+}
+
+async fn ask(link: &Link, queue: &QueueName, what: &str) -> Result<QueueInfo, Error> {
+    let limit = link.config().connection.rpc_timeout;
+    let channel = link.open_channel(None).await?.channel;
+    let name = convert::short(queue.as_str())
+        .map_err(|error| Error::new(ErrorKind::Config, format!("{what} cannot be put into AMQP: {error}")))?;
+    let declare = protocol::AMQPMethod::Declare(protocol::Declare {
+        queue: name,
+        passive: true,
+        durable: false,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+        arguments: FieldTable::default(),
+    });
+    match channel.call(AMQPClass::Queue(declare), limit, what).await? {
+        AMQPClass::Queue(protocol::AMQPMethod::DeclareOk(declared)) => {
+            Ok(QueueInfo { ready: declared.message_count, consumers: declared.consumer_count })
+        }
+        _ => Err(Error::new(ErrorKind::Refused, format!("the broker gave no answer to {what}"))),
+    }
 }

@@ -3,6 +3,7 @@
 mod capabilities;
 mod client;
 mod consume;
+mod content;
 mod convert;
 mod declare;
 mod dial;
@@ -11,7 +12,6 @@ mod event;
 mod fault;
 mod health;
 mod inspect;
-mod introduce;
 mod link;
 mod metric;
 mod problem;
@@ -21,6 +21,7 @@ mod runtime;
 #[cfg(feature = "service")]
 pub mod service;
 mod tls;
+mod wire;
 
 pub use self::{
     capabilities::Capabilities,

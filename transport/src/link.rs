@@ -8,23 +8,27 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::Duration,
 };
 
 use garenne_shared::Config;
-use lapin::Connection;
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{Notify, broadcast, watch},
     task::JoinHandle,
-    time::timeout,
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::supervisor::Supervisor;
 use crate::{
-    ConnectionHealth, ConnectionState, Error, ErrorKind, Event, Role, dial::Dialed, fault::fault,
+    ConnectionHealth, ConnectionState, Error, ErrorKind, Event, Role,
+    dial::Dialed,
     runtime::IoRuntime,
+    wire::{Blocked, Channel, Sink, Wire},
 };
+
+/// The wait between attempts when the reconnect policy has no more to give.
+const LAST_DELAY: Duration = Duration::from_secs(2);
 
 /// One supervised connection of a role. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,8 +40,9 @@ struct Inner {
     shared: Shared,
     started: AtomicBool,
     state: watch::Sender<LinkState>,
+    blocked: watch::Sender<Option<Blocked>>,
     // The connection of the present epoch. Locked for an assignment, never across an await.
-    current: Mutex<Option<Arc<Connection>>>,
+    current: Mutex<Option<Arc<Wire>>>,
 }
 
 /// What the links of a client have in common.
@@ -47,14 +52,17 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<IoRuntime>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) closed: CancellationToken,
+    /// Told when a connection came up: whoever waits before another attempt need not wait any longer.
+    pub(crate) up: Arc<Notify>,
+    /// Told when a connection was lost: the other one may be dead as well.
+    pub(crate) down: Arc<Notify>,
 }
 
 /// A fresh channel and the connection it belongs to.
 #[derive(Debug)]
 pub(crate) struct OpenChannel {
-    pub(crate) channel: lapin::Channel,
+    pub(crate) channel: Channel,
     pub(crate) epoch: u64,
-    pub(crate) frame_max: u32,
 }
 
 /// What a link is doing.
@@ -62,7 +70,6 @@ pub(crate) struct OpenChannel {
 pub(crate) struct LinkState {
     pub(crate) phase: Phase,
     pub(crate) epoch: u64,
-    pub(crate) blocked: Option<Blocked>,
 }
 
 /// The phase of a link.
@@ -78,24 +85,18 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// The broker blocks publishers: an alarm is on.
-#[derive(Debug, Clone)]
-pub(crate) struct Blocked {
-    pub(crate) since: Instant,
-    pub(crate) reason: String,
-}
-
 // === impl Link ===
 
 impl Link {
     /// Makes a link that connects when it is first needed.
     pub(crate) fn new(role: Role, shared: Shared) -> Self {
-        let state = LinkState { phase: Phase::Idle, epoch: 0, blocked: None };
+        let state = LinkState { phase: Phase::Idle, epoch: 0 };
         Self(Arc::new(Inner {
             role,
             shared,
             started: AtomicBool::new(false),
             state: watch::Sender::new(state),
+            blocked: watch::Sender::new(None),
             current: Mutex::new(None),
         }))
     }
@@ -105,8 +106,10 @@ impl Link {
         self.start(Some(dialed));
     }
 
-    /// Opens a fresh channel, as soon as the connection is up; waits for that without limit.
-    pub(crate) async fn open_channel(&self) -> Result<OpenChannel, Error> {
+    /// Opens a fresh channel, as soon as the connection is up; waits for that without limit. `sink` gets what comes unasked on it.
+    ///
+    /// An error is about the channel or the connection, never about an object of the broker.
+    pub(crate) async fn open_channel(&self, sink: Option<Arc<dyn Sink>>) -> Result<OpenChannel, Error> {
         self.start(None);
         let mut state = self.state();
         loop {
@@ -118,25 +121,14 @@ impl Link {
                     _ => return Err(closed()),
                 }
             };
-            let Some(connection) = self.current() else { continue };
-            let limit = self.config().connection.rpc_timeout;
-            match timeout(limit, connection.create_channel()).await {
-                Ok(Ok(channel)) => {
-                    let frame_max = connection.configuration().frame_max();
-                    return Ok(OpenChannel { channel, epoch, frame_max });
+            let Some(wire) = self.current() else { continue };
+            match wire.open(sink.clone(), self.config().connection.rpc_timeout).await {
+                Ok(channel) => return Ok(OpenChannel { channel, epoch }),
+                // A sink knows one channel only.
+                Err(error) if error.kind() == ErrorKind::ConnectionLost && sink.is_none() => {
+                    self.wait_for_change(&mut state, epoch).await;
                 }
-                Ok(Err(error)) if connection.status().connected() => {
-                    return Err(fault(&error, "opening a channel"));
-                }
-                Ok(Err(_)) => self.wait_for_change(&mut state, epoch).await,
-                Err(_) => {
-                    return Err(Error::new(
-                        ErrorKind::TimedOut,
-                        format!(
-                            "a channel must open within `connection.rpc_timeout`, {limit:?}, but did not"
-                        ),
-                    ));
-                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -146,9 +138,46 @@ impl Link {
         self.0.state.subscribe()
     }
 
+    /// Watches whether the broker blocks publishers.
+    pub(crate) fn blocked(&self) -> watch::Receiver<Option<Blocked>> {
+        self.0.blocked.subscribe()
+    }
+
     /// Returns `true` while the broker blocks publishers.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.0.state.borrow().blocked.is_some()
+        self.0.blocked.borrow().is_some()
+    }
+
+    /// Returns `true` while the broker blocks publishers, and has done so for less than the limit.
+    pub(crate) fn is_blocked_for_less_than(&self, limit: Duration) -> bool {
+        self.0.blocked.borrow().as_ref().is_some_and(|blocked| blocked.since.elapsed() < limit)
+    }
+
+    /// Waits until the broker has not blocked publishers for so long in one piece.
+    pub(crate) async fn unblocked_for(&self, limit: Duration) {
+        let mut blocked = self.blocked();
+        loop {
+            // It fails only with the link itself, which whoever waits holds.
+            let _ = blocked.wait_for(Option::is_none).await;
+            tokio::select! {
+                () = sleep(limit) => return,
+                _ = blocked.wait_for(Option::is_some) => {}
+            }
+        }
+    }
+
+    /// Gives up the connection of an epoch, because its node does not reach what it should: another node is tried first.
+    ///
+    /// Does nothing if that connection still delivers to somebody, within `limit`.
+    pub(crate) fn doubt(&self, epoch: u64, limit: Duration, reason: &str) {
+        if self.0.state.borrow().epoch != epoch {
+            return;
+        }
+        if let Some(wire) = self.current()
+            && wire.undelivered_for() >= limit
+        {
+            wire.kill(reason);
+        }
     }
 
     /// Returns where events go.
@@ -170,6 +199,12 @@ impl Link {
         &self.0.shared.config
     }
 
+    /// Returns how long to wait after so many failures in a row. The policy's limit of attempts is for operations; connections and
+    /// subscriptions are wanted for the life of the client.
+    pub(crate) fn delay(&self, failed: u32) -> Duration {
+        self.config().connection.reconnect.delay(failed).unwrap_or(LAST_DELAY)
+    }
+
     /// Returns the token that closing the client cancels.
     pub(crate) fn closed(&self) -> &CancellationToken {
         &self.0.shared.closed
@@ -178,34 +213,32 @@ impl Link {
     /// Returns what the link is really doing.
     pub(crate) fn health(&self) -> ConnectionHealth {
         let state = self.0.state.borrow();
-        let connected = self.current().is_some_and(|connection| connection.status().connected());
         ConnectionHealth {
             state: match state.phase {
                 Phase::Idle => ConnectionState::Idle,
-                Phase::Connected if connected => ConnectionState::Connected,
-                Phase::Connected | Phase::Connecting => ConnectionState::Connecting,
+                Phase::Connected => ConnectionState::Connected,
+                Phase::Connecting => ConnectionState::Connecting,
                 Phase::Closed => ConnectionState::Closed,
             },
             epoch: state.epoch,
-            blocked_for: state.blocked.as_ref().map(|blocked| blocked.since.elapsed()),
+            blocked_for: self.0.blocked.borrow().as_ref().map(|blocked| blocked.since.elapsed()),
         }
     }
 
     fn start(&self, dialed: Option<Dialed>) {
         if !self.0.started.swap(true, Ordering::AcqRel) {
             self.0.state.send_modify(|state| state.phase = Phase::Connecting);
-            // The supervisor holds the link weakly through nothing: it ends when the closed token is cancelled, which
-            // the last handle of the client does at the latest.
+            // The task holds a strong `Link`; it ends when `closed` is cancelled.
             self.spawn(Supervisor::new(self.clone()).run(dialed));
         }
     }
 
-    fn current(&self) -> Option<Arc<Connection>> {
+    pub(crate) fn current(&self) -> Option<Arc<Wire>> {
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_current(&self, connection: Option<Arc<Connection>>) {
-        *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+    fn set_current(&self, wire: Option<Arc<Wire>>) {
+        *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = wire;
     }
 
     /// Waits until the supervisor has seen that a connection died.

@@ -55,6 +55,7 @@ pub(crate) fn published(outcome: &Told) {
             PublishErrorKind::Nacked => "nacked",
             PublishErrorKind::Refused => "refused",
             PublishErrorKind::Unknown => "unknown",
+            PublishErrorKind::NotSent => "not_sent",
             PublishErrorKind::Blocked => "blocked",
             PublishErrorKind::TooLarge => "too_large",
             PublishErrorKind::Encode => "encode",

@@ -1,19 +1,18 @@
 //! Confirmed publishing: every publish ends in exactly one outcome.
 //!
-//! [`ConfirmChannel`] checks a message and takes a place in the window. One task for each exchange (`lane`) owns an AMQP channel
-//! and is the only one to publish on it, so publish numbers and frames cannot get out of step. It collects the confirms and
-//! asks `tracker` for the verdicts. A lane of its own for each exchange keeps a missing one, which costs the channel and every
-//! confirm on it, away from the others.
+//! [`ConfirmChannel`] checks a message, encodes it and takes a place in the window. A `lane` for each exchange sends it at once where a
+//! channel is open, in the order of its publish numbers; its worker opens channels and watches over deadlines. `generation` is one
+//! channel in confirm mode, and `confirms` decides every verdict from what the broker says. One lane per exchange: a missing exchange fails
+//! only its own confirms.
 
 mod clock;
 mod command;
 mod confirm_channel;
+mod confirms;
 mod error;
-mod flight;
+mod generation;
 mod lane;
 mod pending;
-mod tracker;
-mod waiters;
 
 pub(crate) use self::command::Told;
 pub use self::{

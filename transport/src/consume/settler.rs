@@ -2,25 +2,22 @@
 
 use std::{
     fmt,
-    future::Future,
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
     time::Instant,
 };
 
 use garenne_shared::QueueName;
-use lapin::{
-    Channel,
-    options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions},
-};
 use tokio::sync::{Notify, watch};
 
 use super::{
     Settlement,
     coalescer::{Coalescer, Frame, Limits},
 };
-use crate::metric;
+use crate::{
+    metric,
+    wire::{NotOpen, Sender, frame, method},
+};
 
 /// Settles the deliveries of one subscription.
 pub(super) struct Settler {
@@ -39,12 +36,14 @@ pub(super) struct Settler {
 struct Inner {
     /// Counts the channels of the subscription; a settlement of another generation is stale.
     generation: u64,
-    channel: Option<Channel>,
+    channel: Option<Sender>,
     coalescer: Coalescer,
     /// Reused between flushes.
     frames: Vec<Frame>,
     /// Whether a tick is on its way.
     armed: bool,
+    /// When the last delivery came, or the channel began.
+    delivered: Instant,
     /// Where to go on in a stream.
     resume_offset: Option<u64>,
 }
@@ -59,6 +58,7 @@ impl Settler {
             coalescer: Coalescer::new(limits),
             frames: Vec::new(),
             armed: false,
+            delivered: Instant::now(),
             resume_offset: None,
         };
         Self {
@@ -71,14 +71,23 @@ impl Settler {
         }
     }
 
-    /// Starts over with a new channel and returns its generation.
-    pub(super) fn begin(&self, channel: Channel) -> u64 {
+    /// Starts over for a new channel and returns its generation.
+    pub(super) fn begin(&self) -> u64 {
         let mut inner = self.lock();
         inner.generation += 1;
-        inner.channel = Some(channel);
+        inner.channel = None;
+        inner.delivered = Instant::now();
         inner.coalescer = Coalescer::new(self.limits);
         self.current.send_replace(inner.generation);
         inner.generation
+    }
+
+    /// Settles on this channel from now on, unless another generation has begun.
+    pub(super) fn attach(&self, generation: u64, channel: Sender) {
+        let mut inner = self.lock();
+        if inner.generation == generation {
+            inner.channel = Some(channel);
+        }
     }
 
     /// Forgets the channel: what is settled from now on is stale. Returns how many deliveries were not settled.
@@ -108,11 +117,21 @@ impl Settler {
         let _ = self.current.subscribe().wait_for(|current| *current != generation).await;
     }
 
-    /// Takes note of deliveries that came from the channel, in order: their tags, and their offsets in a stream.
-    pub(super) fn delivered(&self, generation: u64, deliveries: impl Iterator<Item = (u64, Option<u64>)>) {
+    /// Takes note of a delivery of the channel, in order: its tag, and its offset in a stream.
+    pub(super) fn delivered(&self, generation: u64, tag: u64, offset: Option<u64>) {
         let mut inner = self.lock();
         if inner.generation == generation {
-            deliveries.for_each(|(tag, offset)| inner.coalescer.delivered(tag, offset));
+            inner.coalescer.delivered(tag, offset);
+            inner.delivered = Instant::now();
+        }
+    }
+
+    /// Notes that the channel of a generation is gone; [`end`](Self::end) follows.
+    pub(super) fn lose(&self, generation: u64) {
+        let mut inner = self.lock();
+        if inner.generation == generation {
+            inner.channel = None;
+            self.current.send_replace(0);
         }
     }
 
@@ -176,6 +195,12 @@ impl Settler {
         self.lock().coalescer.in_flight()
     }
 
+    /// Returns how long nothing has been delivered; zero if something is not settled.
+    pub(super) fn idle_for(&self) -> std::time::Duration {
+        let inner = self.lock();
+        if inner.coalescer.in_flight() > 0 { std::time::Duration::ZERO } else { inner.delivered.elapsed() }
+    }
+
     /// Waits until every delivery is settled.
     pub(super) async fn drained(&self) {
         loop {
@@ -225,32 +250,20 @@ impl fmt::Debug for Settler {
 impl Inner {
     /// Hands the frames to the channel, in order, and returns how many deliveries they could not settle.
     fn send(&mut self) -> usize {
-        let mut lost = 0;
-        for frame in self.frames.drain(..) {
-            if !self.channel.as_ref().is_some_and(|channel| sent(channel, frame)) {
-                lost += frame.covers();
-            }
-        }
-        lost
+        let Some(channel) = &self.channel else {
+            return self.frames.drain(..).map(Frame::covers).sum();
+        };
+        self.frames.drain(..).filter(|frame| send(channel, *frame).is_err()).map(Frame::covers).sum()
     }
 }
 
-/// Puts a frame on the channel's outbound queue; `false` if the channel is dead.
-///
-/// The first poll queues the frame, and dropping the future then takes nothing back; what it would still wait for is that
-/// the bytes are written. That wait is left out here (closing makes up for it with one round trip), because it costs
-/// two thread switches a frame. The outbound queue is bounded all the same: by the prefetch.
-fn sent(channel: &Channel, frame: Frame) -> bool {
-    match frame {
-        Frame::Ack { tag, multiple, .. } => queued(channel.basic_ack(tag, BasicAckOptions { multiple })),
-        Frame::Reject { tag, requeue } => queued(channel.basic_reject(tag, BasicRejectOptions { requeue })),
-        Frame::Nack { tag } => {
-            queued(channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }))
-        }
-    }
-}
-
-fn queued(sending: impl Future<Output = lapin::Result<()>>) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    !matches!(pin!(sending).poll(&mut cx), Poll::Ready(Err(_)))
+/// Appends a frame to what waits to be written; bounded by the prefetch.
+fn send(channel: &Sender, frame: Frame) -> Result<u64, NotOpen> {
+    channel.send(|out, id| {
+        frame::write(out, frame::METHOD, id, |out| match frame {
+            Frame::Ack { tag, multiple, .. } => method::write_ack(out, tag, multiple),
+            Frame::Reject { tag, requeue } => method::write_reject(out, tag, requeue),
+            Frame::Nack { tag } => method::write_nack(out, tag),
+        });
+    })
 }

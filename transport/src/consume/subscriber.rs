@@ -47,13 +47,13 @@ impl Subscriber {
         let connection = &link.config().connection;
         let limit = connection.rpc_timeout;
         let opener = Opener::new(&subscription, limit)?;
-        let first = open_first(&link, &opener, &subscription.queue).await?;
         let settle = subscription.settle;
         let limits = Limits::new(subscription.prefetch, settle.flush_count, settle.flush_interval);
         let queue = subscription.queue;
         let settler = Arc::new(Settler::new(queue.clone(), limits));
         let (over_tx, over) = watch::channel(false);
         let intake = Arc::new(Intake::new(settler.clone(), over_tx));
+        let first = open_first(&link, &opener, &intake, &queue).await?;
         let (wish, wish_rx) = watch::channel(Wish::Run);
         let supervisor = Supervisor {
             link: link.clone(),
@@ -155,13 +155,18 @@ impl fmt::Debug for Subscriber {
 }
 
 /// Subscribes for the first time: what waiting does not mend fails at once, the rest after a connect and a request timeout.
-async fn open_first(link: &Link, opener: &Opener, queue: &QueueName) -> Result<Live, Error> {
+async fn open_first(
+    link: &Link,
+    opener: &Opener,
+    intake: &Arc<Intake>,
+    queue: &QueueName,
+) -> Result<Live, Error> {
     let connection = &link.config().connection;
     let limit = connection.connect_timeout + connection.rpc_timeout;
     let deadline = Instant::now() + limit;
     let mut failed = 0;
     loop {
-        let error = match timeout_at(deadline, opener.open(link, None)).await {
+        let error = match timeout_at(deadline, opener.open(link, intake, None)).await {
             Ok(Ok(live)) => return Ok(live),
             Ok(Err(error)) => error,
             Err(_) => {

@@ -20,16 +20,21 @@ use crate::{
     Error, ErrorKind, event,
     link::{Link, Phase},
     metric,
+    wire::End as ChannelEnd,
 };
 
-/// How often the stream is looked at while nobody reads it, which bounds how late a cancel is noticed.
+/// How often a subscription is looked at while nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A consumer that has delivered nothing for this long, and holds nothing, is asked for a sign of life of its queue.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+
+/// How long to wait after the broker cancelled a consumer. Its queue may still be being deleted, and whoever subscribes meanwhile costs
+/// the connection: RabbitMQ closes it with 541.
+const AFTER_CANCEL: Duration = Duration::from_millis(500);
 
 /// A consumer that lasted this long was stable: its end starts a new series of attempts.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
-
-/// The wait between attempts if the reconnect policy, which limits connecting, has no more to give.
-const LAST_DELAY: Duration = Duration::from_secs(30);
 
 /// What the subscriber wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +59,10 @@ pub(super) struct Supervisor {
     pub(super) registration: Option<Registration>,
 }
 
-/// A live consumer, as far as the supervisor needs it.
+/// A live consumer and since when.
+#[derive(Debug)]
 struct Watched {
-    channel: lapin::Channel,
-    tag: lapin::types::ShortString,
-    epoch: u64,
+    live: Live,
     since: Instant,
 }
 
@@ -92,20 +96,18 @@ impl Supervisor {
     }
 
     fn begin(&mut self, live: Live) -> Watched {
-        let tag = live.consumer.tag();
-        let generation = self.settler.begin(live.channel.clone());
-        self.intake.begin(generation, live.consumer);
         self.set_subscribed(true);
-        Watched { channel: live.channel, tag, epoch: live.epoch, since: Instant::now() }
+        Watched { live, since: Instant::now() }
     }
 
     async fn subscribe(&mut self, state: State, live: &mut Option<Watched>) -> Event {
         let State::Subscribing { failed } = state else { return Event::Refused };
         let resume_offset = self.settler.resume_offset();
+        let epoch = self.link.state().borrow().epoch;
         let opened = tokio::select! {
             biased;
             event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => return event,
-            opened = self.opener.open(&self.link, resume_offset) => opened,
+            opened = self.opener.open(&self.link, &self.intake, resume_offset) => opened,
         };
         match opened {
             Ok(opened) => {
@@ -119,38 +121,66 @@ impl Supervisor {
             Err(error) => {
                 tracing::warn!(queue = %self.queue, attempts = failed + 1, %error, "could not subscribe again");
                 metric::subscribe_failed(&self.queue);
+                if error.kind() == ErrorKind::TimedOut {
+                    self.doubt(epoch);
+                }
                 Event::Refused
             }
         }
     }
 
+    /// Lets another node be tried where this one does not reach the queue, unless it serves somebody else.
+    fn doubt(&self, epoch: u64) {
+        let reason = format!("the node does not reach queue `{}`", self.queue);
+        self.link.doubt(epoch, PROBE_AFTER / 3, &reason);
+    }
+
     /// Waits until the consumer is gone or somebody wants something.
-    async fn watch(&mut self, live: &mut Option<Watched>) -> Event {
-        let Some(watched) = live.as_ref() else { return Event::Ended { stable: false } };
-        let mut state = self.link.state();
+    async fn watch(&mut self, watched: &mut Option<Watched>) -> Event {
+        let Some(Watched { live, since }) = watched.as_ref() else { return Event::Ended { stable: false } };
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut probed = Instant::now();
         let end = loop {
             tokio::select! {
                 biased;
                 event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => return event,
                 () = self.intake.ended() => {}
-                Ok(()) = state.changed() => {}
-                _ = look.tick() => self.intake.look(),
-            }
-            let now = state.borrow_and_update();
-            if now.epoch != watched.epoch || now.phase != Phase::Connected {
-                break End::Lost;
+                _ = look.tick() => {}
             }
             if let Some(end) = self.intake.take_end() {
                 break end;
             }
+            if probed.elapsed() >= PROBE_AFTER && self.settler.idle_for() >= PROBE_AFTER {
+                if self.probe(live.epoch).await.is_some() {
+                    self.doubt(live.epoch);
+                }
+                probed = Instant::now();
+            }
         };
-        let stable = watched.since.elapsed() >= STABLE_AFTER;
-        if let Some(watched) = live.take() {
+        let is_lost = matches!(end, End::Channel(ChannelEnd::Lost(_)));
+        let stable = is_lost || (since.elapsed() >= STABLE_AFTER && !matches!(end, End::Cancelled));
+        if let Some(watched) = watched.take() {
             self.forget(watched, &end).await;
         }
         Event::Ended { stable }
+    }
+
+    /// Asks the queue for a sign of life; returns an error if there is none.
+    async fn probe(&mut self, epoch: u64) -> Option<Error> {
+        if self.settler.resume_offset().is_some() {
+            // A stream is read from anywhere, so the probe would read it.
+            return None;
+        }
+        let limit = self.link.config().connection.probe_timeout;
+        let (mut ended, mut wish) = (self.link.state(), self.wish.clone());
+        tokio::select! {
+            probed = self.opener.probe(&self.link, limit) => probed.err().inspect(|error| {
+                tracing::warn!(queue = %self.queue, %error, "queue gives no sign of life");
+            }),
+            _ = ended.wait_for(|state| state.epoch != epoch || state.phase != Phase::Connected) => None,
+            _ = wished(&mut wish, &self.closing, self.link.closed(), Wish::Run) => None,
+        }
     }
 
     /// Leaves a consumer that is gone: what is done is still sent if its channel lives, the rest the broker redelivers.
@@ -167,22 +197,31 @@ impl Supervisor {
         metric::subscription_lost(&self.queue);
         self.announce(event::Event::Cancelled { queue: self.queue.clone(), reason });
         if alive {
-            self.opener.close(&watched.channel).await;
+            self.opener.close(&watched.live.channel).await;
+            let mut wish = self.wish.clone();
+            tokio::select! {
+                () = sleep(AFTER_CANCEL) => {}
+                _ = wished(&mut wish, &self.closing, self.link.closed(), Wish::Run) => {}
+            }
         }
     }
 
+    /// Waits before the next attempt, or until another connection is up.
     async fn wait(&mut self, failed: u32) -> Event {
-        let delay = self.link.config().connection.reconnect.delay(failed).unwrap_or(LAST_DELAY);
+        let delay = self.link.delay(failed);
+        let mut state = self.link.state();
+        let epoch = state.borrow_and_update().epoch;
         tokio::select! {
             biased;
             event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => event,
+            Ok(_) = state.wait_for(|state| state.epoch != epoch) => Event::Elapsed,
             () = sleep(delay) => Event::Elapsed,
         }
     }
 
     async fn cancel(&mut self, live: Option<&Watched>) -> Event {
         if let Some(watched) = live
-            && let Err(error) = self.opener.cancel(&watched.channel, watched.tag.clone()).await
+            && let Err(error) = self.opener.cancel(&watched.live).await
         {
             tracing::debug!(queue = %self.queue, %error, "consumer was not cancelled in good order");
         }
@@ -205,7 +244,7 @@ impl Supervisor {
         };
         // First of all, for the case that the connection closes under us.
         self.settler.flush();
-        if !already_over && let Err(error) = self.opener.cancel(&watched.channel, watched.tag.clone()).await {
+        if !already_over && let Err(error) = self.opener.cancel(&watched.live).await {
             tracing::debug!(queue = %self.queue, %error, "consumer was not cancelled in good order");
         }
         self.registration = None;
@@ -213,11 +252,11 @@ impl Supervisor {
         self.intake.release_unread();
         let connected = self.drain(&watched).await;
         self.settler.flush();
-        let confirmed = if connected { self.opener.round_trip(&watched.channel).await } else { Ok(()) };
+        let confirmed = if connected { self.opener.round_trip(&watched.live.channel).await } else { Ok(()) };
         let left = self.settler.end();
-        self.opener.close(&watched.channel).await;
+        self.opener.close(&watched.live.channel).await;
         let queue = &self.queue;
-        if !connected {
+        if !connected && left > 0 {
             let message = format!(
                 "the connection was lost while {left} deliveries of queue `{queue}` were not settled; the broker \
                  redelivers them, and may redeliver those settled last"
@@ -238,7 +277,7 @@ impl Supervisor {
         let mut look = interval(LOOK_EVERY);
         let mut wish = self.wish.clone();
         loop {
-            if !watched.channel.status().connected() {
+            if !watched.live.channel.is_open() {
                 return false;
             }
             let deadline = match *wish.borrow_and_update() {

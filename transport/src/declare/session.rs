@@ -1,25 +1,21 @@
 //! One conversation about a topology: a channel that is opened again after each refusal, which closes it.
 
-use garenne_shared::{ExchangeName, QueueName};
-use garenne_topology::{Binding, Declaration, Destination, ExchangeDeclaration, QueueDeclaration};
-use lapin::{
-    Channel, ExchangeKind,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+use amq_protocol::{
+    protocol::{AMQPClass, exchange as exchanges, queue as queues},
     types::FieldTable,
 };
+use garenne_shared::{ExchangeName, QueueName};
+use garenne_topology::{Binding, Declaration, Destination, ExchangeDeclaration, QueueDeclaration};
 use tokio::time::timeout;
 
 use super::{exchange, queue, refusal};
 use crate::{
     Error, ErrorKind,
     convert::{self, ConvertError},
-    fault::fault,
     link::Link,
     report::show_declaration,
+    wire::{Channel, End, Lost, Refusal},
 };
-
-/// `CONNECTION_FORCED` and `INTERNAL_ERROR`: the connection ends for reasons that have nothing to do with the request.
-const TRANSIENT: [u16; 2] = [320, 541];
 
 /// One conversation with the broker.
 #[derive(Debug)]
@@ -48,12 +44,6 @@ pub(super) enum Failure {
     Other(Error),
 }
 
-/// Why an attempt failed.
-enum AttemptError {
-    Convert(ConvertError),
-    Lapin(lapin::Error),
-}
-
 // === impl Session ===
 
 impl<'a> Session<'a> {
@@ -75,32 +65,37 @@ impl<'a> Session<'a> {
     }
 
     async fn attempts(&mut self, request: Request<'_>, lost: &mut Option<Error>) -> Result<(), Failure> {
+        let limit = self.link.config().connection.rpc_timeout;
+        let what = request.what();
         loop {
-            let open = self.channel.take().filter(|channel| channel.status().connected());
+            let open = self.channel.take().filter(Channel::is_open);
             let channel = match open {
                 Some(channel) => channel,
-                None => self.link.open_channel().await.map_err(Failure::Other)?.channel,
+                None => self.link.open_channel(None).await.map_err(Failure::Other)?.channel,
             };
-            let error = match attempt(&channel, request).await {
-                Ok(()) => {
+            let method = request.method().map_err(|error| {
+                let message = format!("{what} cannot be put into AMQP: {error}");
+                Failure::Other(Error::new(ErrorKind::InvalidTopology, message))
+            })?;
+            let ids = (method.get_amqp_class_id(), method.get_amqp_method_id());
+            let error = match channel.call(method, limit, &what).await {
+                Ok(_) => {
                     self.channel = Some(channel);
                     return Ok(());
                 }
-                Err(AttemptError::Convert(error)) => {
-                    let message = format!("{} cannot be put into AMQP: {error}", request.what());
-                    return Err(Failure::Other(Error::new(ErrorKind::InvalidTopology, message)));
-                }
-                Err(AttemptError::Lapin(error)) => error,
+                Err(error) => error,
             };
-            let translated = fault(&error, &request.what());
-            match error.kind() {
-                lapin::ErrorKind::ProtocolError(refusal) if !TRANSIENT.contains(&refusal.kind().get_id()) => {
-                    let (code, text) = (refusal.kind().get_id(), refusal.get_message().to_string());
-                    return Err(Failure::Refused { code, text, error: translated });
+            match channel.end() {
+                Some(End::Refused { code, text }) => {
+                    return Err(Failure::Refused { code, text: text.as_ref().to_owned(), error });
+                }
+                // An unknown type of exchange closes the connection (503): asking again would do so again.
+                Some(End::Lost(Lost { refusal: Some(refusal), .. })) if is_about(&refusal, ids) => {
+                    return Err(Failure::Refused { code: refusal.code, text: refusal.text.clone(), error });
                 }
                 _ => {
-                    tracing::debug!(error = %translated, "lost the connection, trying again");
-                    *lost = Some(translated);
+                    tracing::debug!(%error, "lost the connection, trying again");
+                    *lost = Some(error);
                 }
             }
         }
@@ -110,7 +105,7 @@ impl<'a> Session<'a> {
     pub(super) async fn close(self) {
         let limit = self.link.config().connection.rpc_timeout;
         if let Some(channel) = self.channel {
-            let _ = timeout(limit, channel.close(200, "declared".into())).await;
+            channel.close(limit).await;
         }
     }
 }
@@ -118,6 +113,16 @@ impl<'a> Session<'a> {
 // === impl Request ===
 
 impl Request<'_> {
+    fn method(self) -> Result<AMQPClass, ConvertError> {
+        match self {
+            Self::FindExchange(name) => find_exchange(name),
+            Self::FindQueue(name) => find_queue(name),
+            Self::Declare(Declaration::Exchange(exchange)) => declare_exchange(exchange),
+            Self::Declare(Declaration::Queue(queue)) => declare_queue(queue),
+            Self::Declare(Declaration::Binding(binding)) => bind(binding),
+        }
+    }
+
     /// Returns what is done, for a sentence.
     fn what(&self) -> String {
         match self {
@@ -145,74 +150,82 @@ impl Failure {
     }
 }
 
-impl From<ConvertError> for AttemptError {
-    fn from(error: ConvertError) -> Self {
-        Self::Convert(error)
-    }
+/// Returns whether the broker closed the connection over such a request, and not for reasons that have nothing to do with it.
+fn is_about(refusal: &Refusal, ids: (u16, u16)) -> bool {
+    /// `CONNECTION_FORCED` and `INTERNAL_ERROR`.
+    const TRANSIENT: [u16; 2] = [320, 541];
+    refusal.cause == ids && !TRANSIENT.contains(&refusal.code)
 }
 
-impl From<lapin::Error> for AttemptError {
-    fn from(error: lapin::Error) -> Self {
-        Self::Lapin(error)
-    }
+fn find_exchange(name: &ExchangeName) -> Result<AMQPClass, ConvertError> {
+    // The broker ignores everything but the name.
+    let declare = exchanges::Declare {
+        exchange: convert::short(name.as_str())?,
+        kind: "direct".into(),
+        passive: true,
+        durable: false,
+        auto_delete: false,
+        internal: false,
+        nowait: false,
+        arguments: FieldTable::default(),
+    };
+    Ok(AMQPClass::Exchange(exchanges::AMQPMethod::Declare(declare)))
 }
 
-async fn attempt(channel: &Channel, request: Request<'_>) -> Result<(), AttemptError> {
-    match request {
-        Request::FindExchange(name) => {
-            let passive = ExchangeDeclareOptions { passive: true, ..Default::default() };
-            let name = convert::short(name.as_str())?;
-            // The broker ignores everything but the name.
-            channel.exchange_declare(name, ExchangeKind::Direct, passive, FieldTable::default()).await?;
-        }
-        Request::FindQueue(name) => {
-            let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-            channel.queue_declare(convert::short(name.as_str())?, passive, FieldTable::default()).await?;
-        }
-        Request::Declare(Declaration::Exchange(exchange)) => declare_exchange(channel, exchange).await?,
-        Request::Declare(Declaration::Queue(queue)) => declare_queue(channel, queue).await?,
-        Request::Declare(Declaration::Binding(binding)) => bind(channel, binding).await?,
-    }
-    Ok(())
+fn find_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
+    let declare = queues::Declare {
+        queue: convert::short(name.as_str())?,
+        passive: true,
+        durable: false,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+        arguments: FieldTable::default(),
+    };
+    Ok(AMQPClass::Queue(queues::AMQPMethod::Declare(declare)))
 }
 
-async fn declare_exchange(channel: &Channel, exchange: &ExchangeDeclaration) -> Result<(), AttemptError> {
-    let options = ExchangeDeclareOptions {
+fn declare_exchange(exchange: &ExchangeDeclaration) -> Result<AMQPClass, ConvertError> {
+    let declare = exchanges::Declare {
+        exchange: convert::short(exchange.name.as_str())?,
+        kind: convert::short(exchange.kind.as_str())?,
+        passive: false,
         durable: exchange.durable,
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
-        ..Default::default()
+        nowait: false,
+        arguments: convert::table(&exchange.arguments)?,
     };
-    let name = convert::short(exchange.name.as_str())?;
-    let kind = ExchangeKind::Custom(exchange.kind.clone());
-    Ok(channel.exchange_declare(name, kind, options, convert::table(&exchange.arguments)?).await?)
+    Ok(AMQPClass::Exchange(exchanges::AMQPMethod::Declare(declare)))
 }
 
-async fn declare_queue(channel: &Channel, queue: &QueueDeclaration) -> Result<(), AttemptError> {
-    let options = QueueDeclareOptions {
+fn declare_queue(queue: &QueueDeclaration) -> Result<AMQPClass, ConvertError> {
+    let declare = queues::Declare {
+        queue: convert::short(queue.name.as_str())?,
+        passive: false,
         durable: queue.durable,
         exclusive: queue.exclusive,
         auto_delete: queue.auto_delete,
-        ..Default::default()
+        nowait: false,
+        arguments: convert::table(&queue.arguments)?,
     };
-    let name = convert::short(queue.name.as_str())?;
-    channel.queue_declare(name, options, convert::table(&queue.arguments)?).await?;
-    Ok(())
+    Ok(AMQPClass::Queue(queues::AMQPMethod::Declare(declare)))
 }
 
-async fn bind(channel: &Channel, binding: &Binding) -> Result<(), AttemptError> {
+fn bind(binding: &Binding) -> Result<AMQPClass, ConvertError> {
     let source = convert::short(binding.source.as_str())?;
-    let key = convert::short(binding.routing_key.as_str())?;
+    let routing_key = convert::short(binding.routing_key.as_str())?;
     let arguments = convert::table(&binding.arguments)?;
-    match &binding.destination {
+    Ok(match &binding.destination {
         Destination::Queue(queue) => {
             let queue = convert::short(queue.as_str())?;
-            channel.queue_bind(queue, source, key, QueueBindOptions::default(), arguments).await?;
+            let bind = queues::Bind { queue, exchange: source, routing_key, nowait: false, arguments };
+            AMQPClass::Queue(queues::AMQPMethod::Bind(bind))
         }
         Destination::Exchange(exchange) => {
-            let exchange = convert::short(exchange.as_str())?;
-            channel.exchange_bind(exchange, source, key, ExchangeBindOptions::default(), arguments).await?;
+            let destination = convert::short(exchange.as_str())?;
+            let bind = exchanges::Bind { destination, source, routing_key, nowait: false, arguments };
+            AMQPClass::Exchange(exchanges::AMQPMethod::Bind(bind))
         }
-    }
-    Ok(())
+    })
 }

@@ -20,12 +20,12 @@ async fn a_handshake_that_is_never_answered_ends_at_the_deadline_and_leaves_no_t
     let port = silent.local_addr().unwrap().port();
     config.endpoints = vec![Address { host: "127.0.0.1".to_owned(), port, ..Address::default() }];
     config.connection.connect_timeout = Duration::from_millis(300);
-    let runtime = IoRuntime::start().unwrap();
+    let runtime = Arc::new(IoRuntime::start().unwrap());
     // The peer keeps every socket open: only our own side can end lapin's thread.
     let mut kept = Vec::new();
     for _ in 0..3 {
-        let (config, handle) = (config.clone(), runtime.handle().clone());
-        let dialing = runtime.spawn(async move { dial(&config, Role::Publish, &handle).await });
+        let (config, io) = (config.clone(), Arc::clone(&runtime));
+        let dialing = runtime.spawn(async move { dial(&config, Role::Publish, &io, None).await });
         kept.push(silent.accept().await.unwrap());
         let started = Instant::now();
         while io_threads() == 0 {

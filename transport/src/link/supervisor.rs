@@ -5,22 +5,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
+use garenne_shared::config::Address;
 use lapin::{Connection, Event as LapinEvent};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, timeout},
+};
 
-use super::{Blocked, Link, Phase};
+use super::{Link, Phase};
 use crate::{
     Error, ErrorKind, Event,
     dial::{Dialed, dial},
     metric,
+    wire::{Blocked, Pinger, Wire},
 };
 
-/// How often the status of the connection is looked at, in case no event told of its end.
-const WATCHDOG: Duration = Duration::from_secs(1);
+/// How often a connection is looked at while nothing happens.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A connection that lasted this long was stable: its end starts a new series of attempts.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// A connection that was up, however short, was not refused: its end counts as no more than so many failures.
+const FAILURES_AFTER_UP: u32 = 3;
+
+/// How long a broker may take to answer `channel.close`. RabbitMQ handles the requests of a channel in order, and one that needs a
+/// queue whose node is gone ends when the node counts as down, after `net_ticktime` (60 s by default).
+const CLOSE_LIMIT: Duration = Duration::from_secs(75);
+
+/// Whoever waits before another attempt and hears that another connection came up tries within this time.
+const JITTER: Duration = Duration::from_millis(200);
 
 /// The task behind a [`Link`].
 #[derive(Debug)]
@@ -43,17 +58,17 @@ impl Supervisor {
 
     /// Runs until the client is closed.
     pub(super) async fn run(self, first: Option<Dialed>) {
-        let (mut next, mut failed) = (first, 0);
+        let (mut next, mut failed, mut last) = (first, 0, None);
         loop {
-            let dialed = match next.take() {
+            let mut dialed = match next.take() {
                 Some(dialed) => dialed,
-                None => match self.dial(&mut failed).await {
+                None => match self.dial(&mut failed, last.as_ref()).await {
                     Some(dialed) => dialed,
                     None => break,
                 },
             };
             let (epoch, since) = (self.up(&dialed), Instant::now());
-            let end = self.watch(&dialed.connection).await;
+            let end = self.watch(&mut dialed).await;
             self.link.set_current(None);
             match end {
                 End::Lost(reason) => self.down(epoch, reason),
@@ -64,10 +79,11 @@ impl Supervisor {
                     return;
                 }
             }
+            last = Some(dialed.endpoint.clone());
             // Ends lapin's thread before another connection is opened.
             drop(dialed);
             failed = failures(failed, since.elapsed());
-            if failed > 0 && self.pause(self.delay(failed)).await.is_none() {
+            if failed > 0 && self.pause(self.link.delay(failed)).await.is_none() {
                 break;
             }
         }
@@ -76,38 +92,36 @@ impl Supervisor {
 
     fn closed(&self) {
         metric::connection_blocked(self.link.0.role, false);
-        self.link.0.state.send_modify(|state| {
-            state.phase = Phase::Closed;
-            state.blocked = None;
-        });
+        self.link.0.blocked.send_replace(None);
+        self.link.0.state.send_modify(|state| state.phase = Phase::Closed);
     }
 
     /// Dials until a broker answers; `None` if the client was closed meanwhile.
-    async fn dial(&self, failed: &mut u32) -> Option<Dialed> {
+    async fn dial(&self, failed: &mut u32, last: Option<&Address>) -> Option<Dialed> {
         let (role, config, closed) = (self.link.0.role, self.link.config(), self.link.closed());
         loop {
-            let attempt = dial(config, role, self.link.0.shared.runtime.handle());
+            let attempt = dial(config, role, &self.link.0.shared.runtime, last);
             let error = match closed.run_until_cancelled(attempt).await? {
                 Ok(dialed) => return Some(dialed),
                 Err(error) => error,
             };
             *failed = failed.saturating_add(1);
-            let delay = self.delay(*failed);
+            let delay = self.link.delay(*failed);
             self.complain(&error, *failed, delay);
             self.pause(delay).await?;
         }
     }
 
-    /// How long to wait after so many failures. The policy's limit of attempts is for operations; a connection is wanted as
-    /// long as the client lives.
-    fn delay(&self, failed: u32) -> Duration {
-        let config = &self.link.config().connection;
-        config.reconnect.delay(failed).unwrap_or(config.connect_timeout)
-    }
-
-    /// Waits; `None` if the client was closed meanwhile.
+    /// Waits, or until another connection came up; `None` if the client was closed meanwhile.
     async fn pause(&self, delay: Duration) -> Option<()> {
-        self.link.closed().run_until_cancelled(tokio::time::sleep(delay)).await
+        let waited = async {
+            let up = self.link.0.shared.up.notified();
+            if timeout(delay, up).await.is_ok() {
+                let jitter = JITTER.mul_f64(fastrand::f64()).min(delay);
+                tokio::time::sleep(jitter).await;
+            }
+        };
+        self.link.closed().run_until_cancelled(waited).await
     }
 
     fn complain(&self, error: &Error, failed: u32, delay: Duration) {
@@ -121,26 +135,25 @@ impl Supervisor {
 
     fn up(&self, dialed: &Dialed) -> u64 {
         let (role, inner) = (self.link.0.role, &self.link.0);
-        self.link.set_current(Some(Arc::clone(&dialed.connection)));
+        self.link.set_current(Some(Arc::clone(&dialed.wire)));
         let mut epoch = 0;
         inner.state.send_modify(|state| {
             state.phase = Phase::Connected;
             state.epoch += 1;
-            state.blocked = None;
             epoch = state.epoch;
         });
         metric::connection_opened(role);
         tracing::info!(%role, epoch, endpoint = %dialed.endpoint, "connected");
         self.tell(Event::Connected { role, epoch });
+        inner.shared.up.notify_waiters();
         epoch
     }
 
     fn down(&self, epoch: u64, reason: String) {
         let role = self.link.0.role;
-        self.link.0.state.send_modify(|state| {
-            state.phase = Phase::Connecting;
-            state.blocked = None;
-        });
+        self.link.0.blocked.send_replace(None);
+        self.link.0.state.send_modify(|state| state.phase = Phase::Connecting);
+        self.link.0.shared.down.notify_waiters();
         metric::connection_lost(role);
         metric::connection_blocked(role, false);
         tracing::warn!(%role, epoch, reason, "connection lost");
@@ -148,51 +161,86 @@ impl Supervisor {
     }
 
     /// Watches a connection until it ends or the client is closed.
-    async fn watch(&self, connection: &Connection) -> End {
+    async fn watch(&self, dialed: &mut Dialed) -> End {
+        let Dialed { connection, wire, suspicions, .. } = dialed;
         let mut events = Box::pin(connection.events_listener());
-        let mut watchdog = interval(WATCHDOG);
-        watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut blocked = wire.blocked();
+        let mut pinger = Pinger::new(Arc::clone(wire));
+        let down = &self.link.0.shared.down;
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let why = tokio::select! {
                 () = self.link.closed().cancelled() => return End::Closed,
-                event = events.next() => {
-                    if let Some(end) = self.observe(connection, event) {
-                        return end;
-                    }
+                lost = wire.ended() => return End::Lost(lost.reason.to_string()),
+                event = events.next() => match lapin_ended(connection, event) {
+                    Some(reason) => return End::Lost(wire.reason().map_or(reason, str::to_owned)),
+                    None => continue,
+                },
+                Ok(()) = blocked.changed() => {
+                    let blocked = blocked.borrow_and_update().clone();
+                    self.set_blocked(blocked);
+                    continue;
                 }
-                _ = watchdog.tick() => {
-                    if !connection.status().connected() {
-                        return End::Lost(last_words(&mut events).await);
+                Some(why) = suspicions.recv() => why,
+                () = down.notified() => "another connection was lost".to_owned(),
+                _ = look.tick() => {
+                    if wire.closing_for() >= CLOSE_LIMIT {
+                        wire.kill(format!("the broker did not answer to channel.close within {CLOSE_LIMIT:?}"));
+                        continue;
                     }
+                    let silent = wire.silent_for();
+                    if silent < self.link.config().connection.probe_after {
+                        continue;
+                    }
+                    format!("nothing came for {silent:?}")
                 }
-            }
+            };
+            self.probe(wire, &mut pinger, &blocked, &why).await;
         }
     }
 
-    fn observe(&self, connection: &Connection, event: Option<LapinEvent>) -> Option<End> {
-        let role = self.link.0.role;
-        match event {
-            None => return Some(End::Lost("lapin ended the connection".to_owned())),
-            Some(LapinEvent::ConnectionBlocked(reason)) => {
-                tracing::warn!(%role, reason, "broker blocks publishers");
-                metric::connection_blocked(role, true);
-                let blocked = Blocked { since: Instant::now(), reason: reason.clone() };
-                self.link.0.state.send_modify(|state| state.blocked = Some(blocked));
-                self.tell(Event::Blocked { role, reason });
-            }
-            Some(LapinEvent::ConnectionUnblocked) => {
-                tracing::info!(%role, "broker no longer blocks publishers");
-                metric::connection_blocked(role, false);
-                self.link.0.state.send_modify(|state| state.blocked = None);
-                self.tell(Event::Unblocked { role });
-            }
-            // It tells of closed channels too: those are their owners' business.
-            Some(LapinEvent::Error(error)) if !connection.status().connected() => {
-                return Some(End::Lost(error.to_string()));
-            }
-            Some(_) => {}
+    /// Asks a peer for a sign of life that may be dead, and gives it up if it gives none.
+    ///
+    /// A broker that blocks publishers does not read; only the heartbeats tell then.
+    async fn probe(
+        &self,
+        wire: &Wire,
+        pinger: &mut Pinger,
+        blocked: &watch::Receiver<Option<Blocked>>,
+        why: &str,
+    ) {
+        if blocked.borrow().is_some() {
+            return;
         }
-        None
+        let limit = self.link.config().connection.probe_timeout;
+        // A receiver of its own: whoever watches must see the change as well.
+        let mut blocked = blocked.clone();
+        let alive = tokio::select! {
+            alive = pinger.is_alive(limit) => alive,
+            _ = blocked.wait_for(Option::is_some) => true,
+            () = self.link.closed().cancelled() => true,
+        };
+        if !alive {
+            wire.kill(format!("the broker gave no sign of life within {limit:?} ({why})"));
+        }
+    }
+
+    fn set_blocked(&self, blocked: Option<Blocked>) {
+        let role = self.link.0.role;
+        metric::connection_blocked(role, blocked.is_some());
+        let event = match &blocked {
+            Some(Blocked { reason, .. }) => {
+                tracing::warn!(%role, reason, "broker blocks publishers");
+                Event::Blocked { role, reason: reason.clone() }
+            }
+            None => {
+                tracing::info!(%role, "broker no longer blocks publishers");
+                Event::Unblocked { role }
+            }
+        };
+        self.link.0.blocked.send_replace(blocked);
+        self.tell(event);
     }
 
     /// Closes politely within the limit; the kill handle does the rest.
@@ -219,25 +267,17 @@ impl Supervisor {
 ///
 /// A broker that accepts and then ends every connection must not be dialed as fast as it answers; after a stable connection
 /// the first attempt comes at once.
-const fn failures(before: u32, lived: Duration) -> u32 {
-    if lived.as_nanos() >= STABLE_AFTER.as_nanos() { 0 } else { before.saturating_add(1) }
+fn failures(before: u32, lived: Duration) -> u32 {
+    if lived >= STABLE_AFTER { 0 } else { before.saturating_add(1).min(FAILURES_AFTER_UP) }
 }
 
-/// Returns the reason of an end that the watchdog saw first.
-async fn last_words(events: &mut (impl Stream<Item = LapinEvent> + Unpin)) -> String {
-    let error = async {
-        while let Some(event) = events.next().await {
-            if let LapinEvent::Error(error) = event {
-                return Some(error.to_string());
-            }
-        }
-        None
-    };
-    timeout(Duration::from_millis(50), error)
-        .await
-        .ok()
-        .flatten()
-        .unwrap_or_else(|| "the connection is no longer connected".to_owned())
+/// Returns why lapin has ended the connection, if it has.
+fn lapin_ended(connection: &Connection, event: Option<LapinEvent>) -> Option<String> {
+    match event {
+        None => Some("lapin ended the connection".to_owned()),
+        Some(LapinEvent::Error(error)) if !connection.status().connected() => Some(error.to_string()),
+        Some(_) => None,
+    }
 }
 
 #[cfg(test)]

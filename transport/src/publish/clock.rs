@@ -30,11 +30,6 @@ impl Clock {
         }
     }
 
-    /// Returns whether it stands still.
-    pub(super) const fn is_paused(&self) -> bool {
-        self.paused_at.is_some()
-    }
-
     /// Returns what the clock shows.
     pub(super) fn reading(&self, now: Instant) -> Duration {
         let until = self.paused_at.unwrap_or(now);

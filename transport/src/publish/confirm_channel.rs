@@ -8,27 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use garenne_shared::{ExchangeName, Metadata, Outgoing};
+use bytes::Bytes;
+use garenne_shared::{ExchangeName, Metadata, Outgoing, RoutingKey, TextProperty, escape};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::{sleep, timeout},
 };
 
 use super::{
     PendingConfirm, PublishError, PublishErrorKind,
-    command::{Command, Failure, Identity, Waiter},
-    lane::Lane,
-    waiters::Overdue,
+    command::{Command, Encoded, Failure, Identities, Waiter},
+    generation::Overdue,
+    lane::{Lane, Worker},
 };
-use crate::{
-    convert::{header_frame_len, properties},
-    link::{Link, LinkState},
-};
+use crate::{content, convert::ConvertError, link::Link, problem::Problems, wire::Blocked};
 
 /// How many exchanges get a lane of their own; further ones share the lane of the default exchange.
 const LANES_MAX: usize = 16;
-/// How many messages may wait for their lane; the window bounds them too.
-const LANE_QUEUE: usize = 256;
 
 /// The handle for confirmed publishing. Cheap to clone; all clones share one window.
 #[derive(Debug, Clone)]
@@ -43,13 +39,15 @@ struct Inner {
     /// Its clones are the publishes under way. The free places do not tell: draining takes them all.
     under_way: Arc<()>,
     // Locked for a look-up, never across an await.
-    lanes: Mutex<HashMap<ExchangeName, mpsc::Sender<Command>>>,
+    lanes: Mutex<HashMap<ExchangeName, Arc<Lane>>>,
+    identities: Identities,
+    problems: Problems,
 }
 
 // === impl ConfirmChannel ===
 
 impl ConfirmChannel {
-    pub(crate) fn new(link: Link) -> Self {
+    pub(crate) fn new(link: Link, problems: Problems) -> Self {
         let config = &link.config().publish;
         let bytes = usize::try_from(config.window_bytes).unwrap_or(usize::MAX);
         Self(Arc::new(Inner {
@@ -58,6 +56,8 @@ impl ConfirmChannel {
             overdue: Arc::default(),
             under_way: Arc::default(),
             lanes: Mutex::default(),
+            identities: Identities::default(),
+            problems,
             link,
         }))
     }
@@ -79,29 +79,47 @@ impl ConfirmChannel {
         if mandatory && metadata.message_id.is_none() {
             metadata.message_id = Some(Metadata::new_message_id());
         }
-        let converted = properties(&metadata);
-        let message_id = metadata.message_id.unwrap_or_default();
-        let identity = Identity { message_id, exchange, routing_key };
-        let properties = converted.map_err(|error| {
-            identity.fail(PublishErrorKind::Encode, format!("the metadata cannot be sent: {error}"))
+        let address = Address { exchange, routing_key };
+        let message = self.encode(&address, &metadata, body, mandatory).map_err(|error| {
+            address.fail(PublishErrorKind::Encode, format!("the metadata cannot be sent: {error}"))
         })?;
-        let header_len = header_frame_len(&properties);
-        self.check_size(&identity, header_len, body.len() as u64)?;
-        let places = self.places(&identity, body.len()).await?;
+        self.check_size(&address, message.header_len(), message.body.len() as u64)?;
+        let places = self.places(&address, message.body.len()).await?;
         let (reply, outcome) = oneshot::channel();
-        let pending = PendingConfirm::new(outcome, identity.exchange.clone(), identity.routing_key.clone());
-        let lane = self.lane(&identity.exchange);
         let waiter = Waiter {
             reply: Some(reply),
             sent: Instant::now(),
             places,
             _counted: Arc::clone(&self.0.under_way),
         };
-        let command = Command { identity, properties, header_len, body, mandatory, waiter };
-        if let Err(unsent) = lane.send(command).await {
-            return Err(closed(&unsent.0.identity));
-        }
-        Ok(pending)
+        self.lane(&address.exchange).submit(Command { message, waiter });
+        Ok(PendingConfirm::new(outcome, address.exchange, address.routing_key))
+    }
+
+    fn encode(
+        &self,
+        address: &Address,
+        metadata: &Metadata,
+        body: Bytes,
+        mandatory: bool,
+    ) -> Result<Encoded, ConvertError> {
+        let properties = Bytes::from(content::encode(metadata)?);
+        let Address { exchange, routing_key } = address;
+        let original = metadata.original.as_ref();
+        // A key that was not text when it came goes out as it came.
+        let shown = original.filter(|original| escape(original.routing_key()) == routing_key.as_str());
+        let routing_key = shown.map_or_else(
+            || Bytes::copy_from_slice(routing_key.as_str().as_bytes()),
+            |original| original.routing_key().clone(),
+        );
+        let id = metadata.message_id.as_deref().unwrap_or_default();
+        let raw_id = original
+            .and_then(|original| original.text(TextProperty::MessageId))
+            .filter(|raw| escape(raw) == id)
+            .unwrap_or(id.as_bytes());
+        let identity =
+            mandatory.then(|| self.0.identities.of(raw_id, exchange.as_str().as_bytes(), &routing_key));
+        Ok(Encoded { exchange: exchange.clone(), routing_key, properties, body, mandatory, identity })
     }
 
     /// Returns how many publishes await their confirm.
@@ -127,18 +145,18 @@ impl ConfirmChannel {
     }
 
     /// A larger header kills the connection, a larger body the channel: both are refused here.
-    fn check_size(&self, identity: &Identity, header_len: usize, body_len: u64) -> Result<(), PublishError> {
+    fn check_size(&self, address: &Address, header_len: usize, body_len: u64) -> Result<(), PublishError> {
         let config = self.0.link.config();
         let body_max = config.publish.max_message_bytes;
         if body_len > body_max {
             let detail = format!(
                 "a body is at most `publish.max_message_bytes`, {body_max} bytes, but this one has {body_len}"
             );
-            return Err(identity.fail(PublishErrorKind::TooLarge, detail));
+            return Err(address.fail(PublishErrorKind::TooLarge, detail));
         }
         let frame_max = config.connection.frame_max as usize;
         if header_len > frame_max {
-            return Err(identity.fail(PublishErrorKind::TooLarge, header_too_large(header_len, frame_max)));
+            return Err(address.fail(PublishErrorKind::TooLarge, header_too_large(header_len, frame_max)));
         }
         Ok(())
     }
@@ -146,13 +164,13 @@ impl ConfirmChannel {
     /// Takes a place in the window by count and by bytes.
     async fn places(
         &self,
-        identity: &Identity,
+        address: &Address,
         body_len: usize,
     ) -> Result<[OwnedSemaphorePermit; 2], PublishError> {
         let Inner { link, window, window_bytes, .. } = &*self.0;
         // A handle may outlive the client; what it sends then must not race with the closing connection.
         if link.closed().is_cancelled() {
-            return Err(closed(identity));
+            return Err(closed(address));
         }
         let is_blocked = link.is_blocked();
         // A body above the whole window passes when nothing else is in it.
@@ -165,47 +183,68 @@ impl ConfirmChannel {
             return Ok([place, room]);
         }
         let places = async {
-            let mut state = link.state();
+            let mut blocked = link.blocked();
             // It fails only with the link itself; the window is closed then.
-            let _ = state.wait_for(|state| state.blocked.is_none()).await;
-            let place = Arc::clone(window).acquire_owned().await.map_err(|_| closed(identity))?;
+            let _ = blocked.wait_for(Option::is_none).await;
+            let place = Arc::clone(window).acquire_owned().await.map_err(|_| closed(address))?;
             let room =
-                Arc::clone(window_bytes).acquire_many_owned(bytes).await.map_err(|_| closed(identity))?;
+                Arc::clone(window_bytes).acquire_many_owned(bytes).await.map_err(|_| closed(address))?;
             Ok([place, room])
         };
+        let limit = link.config().publish.confirm_timeout;
         tokio::select! {
             biased;
             places = places => places,
-            reason = blocked_too_long(link) => Err(identity.fail(PublishErrorKind::Blocked, reason)),
-            () = link.closed().cancelled() => Err(closed(identity)),
+            () = link.unblocked_for(limit) => {
+                let detail = format!(
+                    "the window (`publish.window`, `publish.window_bytes`) had no place for it within \
+                     `publish.confirm_timeout`, {limit:?}; it was not sent; publish again later"
+                );
+                Err(address.fail(PublishErrorKind::NotSent, detail))
+            }
+            reason = blocked_too_long(link) => Err(address.fail(PublishErrorKind::Blocked, reason)),
+            () = link.closed().cancelled() => Err(closed(address)),
         }
     }
 
-    fn lane(&self, exchange: &ExchangeName) -> mpsc::Sender<Command> {
+    fn lane(&self, exchange: &ExchangeName) -> Arc<Lane> {
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(exchange) {
-            return lane.clone();
+            return Arc::clone(lane);
         }
         let key = if lanes.len() < LANES_MAX { exchange.clone() } else { ExchangeName::DEFAULT };
-        let link = &self.0.link;
-        lanes
-            .entry(key)
-            .or_insert_with(|| {
-                let (sender, commands) = mpsc::channel(LANE_QUEUE);
-                link.spawn(Lane::new(link.clone(), commands, Arc::clone(&self.0.overdue)).run());
-                sender
-            })
-            .clone()
+        let lane = lanes.entry(key.clone()).or_insert_with(|| {
+            let lane = Arc::new(Lane::default());
+            let worker = Worker {
+                lane: Arc::clone(&lane),
+                link: self.0.link.clone(),
+                exchange: key,
+                identities: self.0.identities.clone(),
+                overdue: Arc::clone(&self.0.overdue),
+                problems: self.0.problems.clone(),
+                channels: Vec::new(),
+                problem: None,
+                cause: None,
+            };
+            self.0.link.spawn(worker.run());
+            lane
+        });
+        Arc::clone(lane)
     }
+}
+
+/// Where a message goes.
+struct Address {
+    exchange: ExchangeName,
+    routing_key: RoutingKey,
 }
 
 /// Waits until the broker has blocked the connection for longer than allowed; says so.
 async fn blocked_too_long(link: &Link) -> String {
     let limit = link.config().publish.blocked_timeout;
-    let mut state = link.state();
+    let mut blocked = link.blocked();
     loop {
-        let Ok(reason) = state.wait_for(|state| state.blocked.is_some()).await.map(|state| reason(&state))
-        else {
+        let Ok(reason) = blocked.wait_for(Option::is_some).await.map(|blocked| reason(&blocked)) else {
             return pending().await;
         };
         tokio::select! {
@@ -216,25 +255,25 @@ async fn blocked_too_long(link: &Link) -> String {
                 );
             }
             // Unblocked in time, or the link is gone: the loop finds out.
-            _ = state.wait_for(|state| state.blocked.is_none()) => {}
+            _ = blocked.wait_for(Option::is_none) => {}
         }
     }
 }
 
-fn reason(state: &LinkState) -> String {
-    state.blocked.as_ref().map_or_else(String::new, |blocked| blocked.reason.clone())
+fn reason(blocked: &Option<Blocked>) -> String {
+    blocked.as_ref().map_or_else(String::new, |blocked| blocked.reason.clone())
 }
 
-// === impl Identity ===
+// === impl Address ===
 
-impl Identity {
+impl Address {
     fn fail(&self, kind: PublishErrorKind, detail: impl Into<Cow<'static, str>>) -> PublishError {
         Failure::new(kind, detail).of(&self.exchange, &self.routing_key)
     }
 }
 
-fn closed(identity: &Identity) -> PublishError {
-    identity.fail(PublishErrorKind::Closed, "the client was closed; it was not sent")
+fn closed(address: &Address) -> PublishError {
+    address.fail(PublishErrorKind::Closed, "the client was closed; it was not sent")
 }
 
 /// Says that a content header does not fit a frame (AMQP 0-9-1 section 4.2.6: it is never split).

@@ -14,6 +14,7 @@ pub struct PublishError {
     routing_key: RoutingKey,
     detail: String,
     attempts: u32,
+    earlier_may_be_stored: bool,
     source: Option<BoxError>,
 }
 
@@ -27,13 +28,12 @@ pub enum PublishErrorKind {
     Nacked,
     /// The broker refused the message and closed the channel: a permission is missing, or a property is wrong. It is not stored.
     ///
-    /// What was on its way beside it is [`Unknown`](Self::Unknown), and sent again by whoever retries; that may cost the connection as
-    /// well, because the client underneath sends what it has queued for a channel even after the broker closed it.
+    /// What was on its way beside it is [`Unknown`](Self::Unknown), and sent again by whoever retries.
     Refused,
     /// No confirm arrived: the message may or may not be stored.
-    ///
-    /// Also when no connection came up in time; the detail says then that nothing was sent.
     Unknown,
+    /// No channel was open, or the window was full, until the confirm timeout; the message was not sent.
+    NotSent,
     /// The broker blocks publishers; the message was not sent.
     Blocked,
     /// The body or the headers are larger than the broker takes; the message was not sent.
@@ -55,7 +55,15 @@ impl PublishError {
         routing_key: RoutingKey,
         detail: impl Into<String>,
     ) -> Self {
-        Self { kind, exchange, routing_key, detail: detail.into(), attempts: 1, source: None }
+        Self {
+            kind,
+            exchange,
+            routing_key,
+            detail: detail.into(),
+            attempts: 1,
+            earlier_may_be_stored: false,
+            source: None,
+        }
     }
 
     /// Adds the cause.
@@ -99,15 +107,30 @@ impl PublishError {
     /// Returns `true` if the same publish may succeed later. After `Unknown` that can duplicate the message.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown | PublishErrorKind::Blocked)
+        matches!(
+            self.kind,
+            PublishErrorKind::Nacked
+                | PublishErrorKind::Unknown
+                | PublishErrorKind::NotSent
+                | PublishErrorKind::Blocked
+        )
     }
 
     /// Returns `true` if the message may be stored all the same: a retry can duplicate it.
     ///
-    /// `false` means that it is certainly not stored by any attempt of this publish.
+    /// `false` means that it is certainly not stored, by no attempt of this publish. A refused message is not stored in the queue that
+    /// refused it, and may be in others.
     #[must_use]
     pub const fn may_be_stored(&self) -> bool {
-        matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
+        self.earlier_may_be_stored
+            || matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
+    }
+
+    /// Says that an earlier attempt of this publish may have stored the message, whatever the last one came to.
+    #[must_use]
+    pub const fn with_earlier_attempt(mut self, may_be_stored: bool) -> Self {
+        self.earlier_may_be_stored |= may_be_stored;
+        self
     }
 
     /// Returns `true` if no queue took the message.
@@ -120,7 +143,11 @@ impl PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exchange, routing_key, detail, .. } = self;
-        write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")
+        write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")?;
+        if self.earlier_may_be_stored && !matches!(self.kind, PublishErrorKind::Unknown) {
+            f.write_str(" (an earlier attempt had no outcome: it may be stored by that)")?;
+        }
+        Ok(())
     }
 }
 

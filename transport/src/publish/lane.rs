@@ -1,130 +1,221 @@
-//! The one task that publishes to an exchange: owns the channel, collects confirms, tells outcomes.
+//! The way of messages to one exchange: at once where a channel is open, through a backlog where it is not.
 
-mod generation;
-mod opening;
+mod worker;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use garenne_shared::ExchangeName;
-use lapin::{
-    Channel, ExchangeKind,
-    options::{ConfirmSelectOptions, ExchangeDeclareOptions},
-    types::{FieldTable, ShortString},
-};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::Notify;
 
-use self::{generation::Generation, opening::Opened};
+pub(super) use self::worker::Worker;
 use super::{
     PublishErrorKind,
     command::{Command, Failure},
-    waiters::Overdue,
-};
-use crate::{
-    Error, ErrorKind,
-    fault::fault,
-    link::{Link, OpenChannel},
+    generation::{Generation, NotTaken},
 };
 
-/// The task behind one exchange.
-#[derive(Debug)]
+/// The way to one exchange.
+#[derive(Debug, Default)]
 pub(super) struct Lane {
-    link: Link,
-    commands: mpsc::Receiver<Command>,
-    /// Taken from `commands` and not sent yet.
+    state: Mutex<State>,
+    /// Told when the worker has something to do.
+    wake: Notify,
+    /// Whether messages wait for a confirm before they can be sent.
+    waits_for_confirms: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Arc<Generation>>,
+    /// Not sent yet; bounded by the window.
     backlog: VecDeque<Command>,
-    overdue: Arc<Overdue>,
+    /// Exchanges that were there when the present channel was open.
+    known: HashSet<ExchangeName>,
     /// How many messages are sent one at a time, because the broker refused one of as many.
     careful: usize,
+    closed: bool,
+}
+
+/// What the worker does next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing waits, or it waits for a confirm.
+    Rest,
+    /// Open a channel.
+    Open,
+    /// Find out whether an exchange exists.
+    Look(ExchangeName),
+    /// Open another channel beside the present one: a message waits for an overdue one of the same identity.
+    Replace,
 }
 
 // === impl Lane ===
 
 impl Lane {
-    pub(super) const fn new(link: Link, commands: mpsc::Receiver<Command>, overdue: Arc<Overdue>) -> Self {
-        Self { link, commands, backlog: VecDeque::new(), overdue, careful: 0 }
+    /// Sends a message now, or leaves it to the worker.
+    pub(super) fn submit(&self, command: Command) {
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            command.refuse(closed());
+            return;
+        }
+        let is_clear = state.backlog.is_empty()
+            && state.careful == 0
+            && (command.message.exchange == ExchangeName::DEFAULT
+                || state.known.contains(&command.message.exchange));
+        let left = match &state.current {
+            Some(generation) if is_clear => match generation.publish(command) {
+                Ok(()) | Err(NotTaken::TooLarge) => return,
+                Err(NotTaken::Ended(command) | NotTaken::Conflict { command, .. }) => command,
+            },
+            _ => command,
+        };
+        state.backlog.push_back(left);
+        drop(state);
+        self.wake.notify_one();
     }
 
-    /// Runs until the client is closed or the last handle is dropped.
-    pub(super) async fn run(mut self) {
+    /// Sends what can be sent, and says what must be done for the rest.
+    pub(super) fn advance(&self) -> Step {
+        let mut state = self.lock();
+        let state = &mut *state;
+        self.waits_for_confirms.store(false, Relaxed);
         loop {
-            if self.backlog.is_empty() {
-                tokio::select! {
-                    command = self.commands.recv() => match command {
-                        Some(command) => self.backlog.push_back(command),
-                        None => return,
-                    },
-                    () = self.link.closed().cancelled() => break,
+            let Some(command) = state.backlog.front() else { return Step::Rest };
+            let Some(generation) = &state.current else { return Step::Open };
+            let exchange = &command.message.exchange;
+            if *exchange != ExchangeName::DEFAULT && !state.known.contains(exchange) {
+                return Step::Look(exchange.clone());
+            }
+            // Before the look at the confirms, so that none comes unseen in between.
+            self.waits_for_confirms.store(true, Relaxed);
+            if state.careful > 0 && generation.waiting() > 0 {
+                return Step::Rest;
+            }
+            let Some(command) = state.backlog.pop_front() else { return Step::Rest };
+            match generation.publish(command) {
+                Ok(()) => {
+                    state.careful = state.careful.saturating_sub(1);
+                    self.waits_for_confirms.store(false, Relaxed);
+                }
+                Err(NotTaken::TooLarge) => {}
+                Err(NotTaken::Ended(command)) => {
+                    state.backlog.push_front(command);
+                    state.current = None;
+                }
+                Err(NotTaken::Conflict { command, is_overdue }) => {
+                    state.backlog.push_front(command);
+                    return if is_overdue { Step::Replace } else { Step::Rest };
                 }
             }
-            match self.open().await {
-                Opened::Channel(open) => {
-                    Generation::new(&mut self, &open).run(&open.channel).await;
-                    self.leave(&open.channel).await;
-                }
-                Opened::Failed(error) => {
-                    for command in self.backlog.drain(..) {
-                        let detail = "no channel could be opened; it was not sent";
-                        command.refuse(Failure::new(PublishErrorKind::Unknown, detail).because(copy(&error)));
-                    }
-                }
-                Opened::Closed => break,
-            }
-            if self.link.closed().is_cancelled() {
-                break;
-            }
-        }
-        self.commands.close();
-        while let Some(command) = self.backlog.pop_front().or_else(|| self.commands.try_recv().ok()) {
-            command.refuse(Failure::new(PublishErrorKind::Closed, "the client was closed; it was not sent"));
         }
     }
 
-    /// Closes a channel that is no longer used; a dead one takes no time.
-    async fn leave(&self, channel: &Channel) {
-        if channel.status().connected() {
-            // What matters is that it does not stay open; a broker that does not answer loses the connection anyway.
-            let _ =
-                timeout(self.link.config().connection.rpc_timeout, channel.close(200, "done".into())).await;
+    /// Publishes on this channel from now on.
+    pub(super) fn begin(&self, generation: Arc<Generation>) {
+        let mut state = self.lock();
+        state.current = Some(generation);
+        state.known.clear();
+    }
+
+    /// Publishes on the present channel no longer; what is under way on it stays.
+    pub(super) fn detach(&self) {
+        self.lock().current = None;
+    }
+
+    /// Notes that an exchange exists, as far as is known.
+    pub(super) fn found(&self, exchange: ExchangeName) {
+        self.lock().known.insert(exchange);
+    }
+
+    /// Refuses the messages for an exchange that does not exist.
+    pub(super) fn missing(&self, exchange: &ExchangeName, failure: impl Fn() -> Failure) {
+        let mut state = self.lock();
+        let backlog = std::mem::take(&mut state.backlog);
+        let (refused, left) =
+            backlog.into_iter().partition::<Vec<_>, _>(|command| command.message.exchange == *exchange);
+        state.backlog = left.into();
+        drop(state);
+        for command in refused {
+            command.refuse(failure());
         }
+    }
+
+    /// Refuses what has waited for longer than the limit; returns how long the oldest of the rest has waited.
+    pub(super) fn expire(&self, limit: Duration, failure: impl Fn() -> Failure) -> Option<Duration> {
+        let mut expired = Vec::new();
+        let mut state = self.lock();
+        while let Some(command) = state.backlog.pop_front_if(|command| command.waiter.sent.elapsed() >= limit)
+        {
+            expired.push(command);
+        }
+        let oldest = state.backlog.front().map(|command| command.waiter.sent);
+        drop(state);
+        for command in expired {
+            command.refuse(failure());
+        }
+        oldest.map(|oldest: Instant| oldest.elapsed())
+    }
+
+    /// A confirm came: whoever waits for one may go on.
+    pub(super) fn confirmed(&self) {
+        if self.waits_for_confirms.load(Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A channel ended; these messages were not sent on it, and so many more publishes may have been refused.
+    pub(super) fn ended(&self, generation: &Generation, unsent: Vec<Command>, suspects: usize) {
+        let mut state = self.lock();
+        for command in unsent.into_iter().rev() {
+            state.backlog.push_front(command);
+        }
+        if suspects > 1 {
+            state.careful = state.careful.max(suspects);
+        }
+        if state.current.as_ref().is_some_and(|current| std::ptr::eq(Arc::as_ptr(current), generation)) {
+            state.current = None;
+        }
+        let left = if state.closed { std::mem::take(&mut state.backlog) } else { VecDeque::new() };
+        drop(state);
+        refuse_closed(left);
+        self.wake.notify_one();
+    }
+
+    /// Wakes the worker.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Takes no more messages and refuses those that wait.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.current = None;
+        let backlog = std::mem::take(&mut state.backlog);
+        drop(state);
+        refuse_closed(backlog);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Makes sure that an exchange exists, on a channel of its own, because a refusal closes that.
-///
-/// A publish to a missing exchange costs the channel and every confirm outstanding on it.
-async fn look(link: Link, exchange: ExchangeName) -> Result<(), Error> {
-    let limit = link.config().connection.rpc_timeout;
-    let what = format!("looking for exchange `{exchange}`");
-    let looking = async {
-        let channel = link.open_channel().await?.channel;
-        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let name = ShortString::from(exchange.as_str());
-        channel
-            .exchange_declare(name, ExchangeKind::Direct, passive, FieldTable::default())
-            .await
-            .map_err(|error| fault(&error, &what))?;
-        // The answer stands, whatever becomes of the channel.
-        let _ = channel.close(200, "found".into()).await;
-        Ok(())
-    };
-    timeout(limit, looking)
-        .await
-        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("{what} took longer than {limit:?}")))?
+fn refuse_closed(commands: VecDeque<Command>) {
+    for command in commands {
+        command.refuse(closed());
+    }
 }
 
-/// Opens a channel in confirm mode.
-async fn confirming(link: &Link) -> Result<OpenChannel, Error> {
-    let open = link.open_channel().await?;
-    let limit = link.config().connection.rpc_timeout;
-    let what = "turning on publisher confirms";
-    timeout(limit, open.channel.confirm_select(ConfirmSelectOptions::default()))
-        .await
-        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("{what} took longer than {limit:?}")))?
-        .map_err(|error| fault(&error, what))?;
-    Ok(open)
-}
-
-/// One cause, many publishes.
-fn copy(error: &Error) -> Error {
-    Error::new(error.kind(), error.to_string())
+fn closed() -> Failure {
+    Failure::new(PublishErrorKind::Closed, "the client was closed; it was not sent")
 }

@@ -9,11 +9,11 @@ fn a_stable_connection_is_dialed_again_at_once() {
 }
 
 #[test]
-fn connections_that_end_at_once_are_failures_in_a_row() {
+fn connections_that_end_at_once_are_failures_in_a_row_but_never_many() {
     let mut failed = 0;
-    for expected in 1..=20 {
+    for expected in [1, 2, 3, 3, 3] {
         failed = failures(failed, Duration::from_millis(1));
         assert_eq!(failed, expected);
     }
-    assert_eq!(failures(u32::MAX, Duration::ZERO), u32::MAX);
+    assert_eq!(failures(u32::MAX, Duration::ZERO), FAILURES_AFTER_UP);
 }

@@ -1,0 +1,317 @@
+//! The life of one channel in confirm mode: from the first publish on it to its end.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Confirmed, PublishErrorKind,
+    clock::Clock,
+    command::{Command, Failure, Identities, Told},
+    confirms::{Confirms, Verdict},
+    lane::Lane,
+};
+use crate::{
+    Error, ErrorKind,
+    fault::ended,
+    wire::{Confirm, Content, End, Sender, Sink},
+};
+
+/// One channel in confirm mode and everything under way on it.
+pub(super) struct Generation {
+    lane: Weak<Lane>,
+    identities: Identities,
+    all_overdue: Arc<Overdue>,
+    /// How long a confirm may take.
+    limit: Duration,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// `None` until the channel is open, and after its end.
+    sender: Option<Sender>,
+    frame_max: usize,
+    confirms: Confirms<Publish>,
+    clock: Clock,
+    /// Every publish below has its outcome or is overdue.
+    expired_below: u64,
+    overdue: usize,
+    ended: bool,
+}
+
+struct Publish {
+    command: Command,
+    /// The position behind its last byte in what the connection has sent.
+    end: u64,
+    /// The reading of the clock at which its confirm is overdue.
+    due: Duration,
+}
+
+/// Why a publish was not sent on this channel.
+pub(super) enum NotTaken {
+    /// The channel has ended.
+    Ended(Command),
+    /// One of the same identity is under way.
+    Conflict { command: Command, is_overdue: bool },
+    /// The content header does not fit a frame; the command was told.
+    TooLarge,
+}
+
+/// The places of the window that overdue confirms hold, over all channels of a client.
+#[derive(Debug, Default)]
+pub(super) struct Overdue {
+    count: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+/// How many publishes are under way on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UnderWay {
+    pub(super) open: usize,
+    /// Of these, how many were told that their confirm is overdue.
+    pub(super) overdue: usize,
+    /// Whether the oldest is overdue for as long again as its confirm was waited for.
+    pub(super) is_hopeless: bool,
+    pub(super) ended: bool,
+}
+
+// === impl Generation ===
+
+impl Generation {
+    pub(super) fn new(
+        lane: &Arc<Lane>,
+        identities: Identities,
+        all_overdue: Arc<Overdue>,
+        limit: Duration,
+    ) -> Self {
+        let inner = Inner {
+            sender: None,
+            frame_max: usize::MAX,
+            confirms: Confirms::new(),
+            clock: Clock::start(Instant::now()),
+            expired_below: 0,
+            overdue: 0,
+            ended: false,
+        };
+        Self { lane: Arc::downgrade(lane), identities, all_overdue, limit, inner: Mutex::new(inner) }
+    }
+
+    /// Publishes on this channel from now on; `false` if it has ended already.
+    pub(super) fn begin(&self, sender: Sender) -> bool {
+        let mut inner = self.lock();
+        inner.frame_max = sender.wire().frame_max();
+        if !inner.ended {
+            inner.sender = Some(sender);
+        }
+        !inner.ended
+    }
+
+    /// Sends a message, whole or not at all.
+    pub(super) fn publish(&self, command: Command) -> Result<(), NotTaken> {
+        let mut inner = self.lock();
+        let Inner { sender: Some(sender), frame_max, confirms, clock, .. } = &mut *inner else {
+            return Err(NotTaken::Ended(command));
+        };
+        let identity = command.message.identity;
+        if let Some(earlier) = confirms.get(identity) {
+            let is_overdue = earlier.command.waiter.is_told();
+            return Err(NotTaken::Conflict { command, is_overdue });
+        }
+        let (header_len, frame_max) = (command.message.header_len(), *frame_max);
+        if header_len > frame_max {
+            drop(inner);
+            let detail = super::confirm_channel::header_too_large(header_len, frame_max);
+            command.refuse(Failure::new(PublishErrorKind::TooLarge, detail));
+            return Err(NotTaken::TooLarge);
+        }
+        match sender.send(|out, channel| command.message.write(out, channel, frame_max)) {
+            Ok(end) => {
+                let due = clock.reading(Instant::now()) + self.limit;
+                confirms.push(identity, Publish { command, end, due });
+                Ok(())
+            }
+            Err(_) => Err(NotTaken::Ended(command)),
+        }
+    }
+
+    /// Tells everyone whose confirm is overdue. Their places stay taken until it comes.
+    pub(super) fn expire(&self, is_blocked: bool) -> UnderWay {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        inner.clock.set_paused(is_blocked, now);
+        let now = inner.clock.reading(now);
+        let Inner { confirms, expired_below, overdue, .. } = &mut *inner;
+        // Due in the order of their numbers.
+        for (number, publish) in confirms.from(*expired_below) {
+            if publish.due > now {
+                break;
+            }
+            *expired_below = number + 1;
+            *overdue += 1;
+            self.all_overdue.add(&publish.command);
+            let limit = self.limit;
+            let detail = format!(
+                "no confirm arrived within `publish.confirm_timeout`, {limit:?}; it may or may not be stored"
+            );
+            publish.command.waiter.tell(Err(Failure::new(PublishErrorKind::Unknown, detail)));
+        }
+        let is_hopeless = confirms.from(0).next().is_some_and(|(_, publish)| publish.due + self.limit <= now);
+        UnderWay { open: confirms.open(), overdue: *overdue, is_hopeless, ended: inner.ended }
+    }
+
+    /// Returns how many publishes have neither a confirm nor an outcome.
+    pub(super) fn waiting(&self) -> usize {
+        let inner = self.lock();
+        inner.confirms.open() - inner.overdue
+    }
+
+    /// Tells everyone who is left that the channel is given up.
+    pub(super) fn give_up(&self, reason: &str) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.sender = None;
+        let detail = format!(
+            "the channel was given up before a confirm arrived ({reason}); it may or may not be stored"
+        );
+        for publish in inner.confirms.take() {
+            let failure = Failure::new(PublishErrorKind::Unknown, detail.clone());
+            self.tell(&mut inner.overdue, publish.command, Err(failure));
+        }
+    }
+
+    fn tell(&self, overdue: &mut usize, mut command: Command, outcome: Told) {
+        if command.waiter.is_told() {
+            *overdue -= 1;
+            self.all_overdue.remove(&command);
+        }
+        command.waiter.tell(outcome);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Generation {
+    fn confirmed(&self, confirm: Confirm) {
+        let mut inner = self.lock();
+        let Inner { confirms, overdue, .. } = &mut *inner;
+        confirms.confirmed(confirm, |publish, verdict| {
+            let outcome = told(verdict, publish.command.message.mandatory);
+            self.tell(overdue, publish.command, outcome);
+        });
+        drop(inner);
+        if let Some(lane) = self.lane.upgrade() {
+            lane.confirmed();
+        }
+    }
+
+    fn returned(&self, content: Content) {
+        let identity = self.identities.of_returned(&content);
+        if !self.lock().confirms.returned(identity) {
+            // Its confirm would pass for one of a message that was routed: no verdict of this channel can be trusted.
+            tracing::error!(
+                exchange = %garenne_shared::escape(&content.exchange),
+                routing_key = %garenne_shared::escape(&content.routing_key),
+                "broker returned a message that is not under way, giving the channel up"
+            );
+            self.give_up("the broker returned a message that is not under way");
+            if let Some(lane) = self.lane.upgrade() {
+                lane.wake();
+            }
+        }
+    }
+
+    fn ended(&self, end: &End) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.sender = None;
+        let (open, mut unsent) = (inner.confirms.open(), Vec::new());
+        let cause = || ended(end, "publishing");
+        let is_refusal = matches!(end, End::Refused { .. });
+        for publish in inner.confirms.take() {
+            let Publish { command, end: position, .. } = publish;
+            let outcome = match end {
+                // Not one of its bytes, or not the last one, has left: the broker has no whole message.
+                End::Lost(lost) if position > lost.written && !command.waiter.is_told() => {
+                    unsent.push(command);
+                    continue;
+                }
+                End::Refused { .. } if open == 1 => refused(cause()),
+                _ => {
+                    let detail = "the channel was lost before a confirm arrived; it may or may not be stored";
+                    Failure::new(PublishErrorKind::Unknown, detail).because(cause())
+                }
+            };
+            self.tell(&mut inner.overdue, command, Err(outcome));
+        }
+        drop(inner);
+        if let Some(lane) = self.lane.upgrade() {
+            // Which of several the broker refused is not known: the next ones are sent one at a time, so that the guilty one is found and
+            // harms nobody else.
+            lane.ended(self, unsent, if is_refusal { open } else { 0 });
+        }
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+// === impl Overdue ===
+
+impl Overdue {
+    /// Returns `true` if overdue confirms hold more than half of a window of this size.
+    pub(super) fn clog(&self, window: usize, window_bytes: u64) -> bool {
+        self.count.load(Relaxed).saturating_mul(2) > window
+            || self.bytes.load(Relaxed).saturating_mul(2) > window_bytes
+    }
+
+    fn add(&self, command: &Command) {
+        self.count.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(command.waiter.bytes(), Relaxed);
+    }
+
+    fn remove(&self, command: &Command) {
+        self.count.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(command.waiter.bytes(), Relaxed);
+    }
+}
+
+/// Says what a verdict means.
+fn told(verdict: Verdict, mandatory: bool) -> Told {
+    let refused = |kind, detail: &'static str| Err(Failure::new(kind, detail));
+    match verdict {
+        // Of a publish that is not mandatory the broker never says whether a queue took it.
+        Verdict::Taken => Ok(Confirmed { routed: mandatory, latency: Duration::ZERO }),
+        Verdict::Returned => refused(
+            PublishErrorKind::Unroutable,
+            "no queue is bound for its routing key; apply the topology or allow unroutable messages",
+        ),
+        Verdict::Nacked => refused(
+            PublishErrorKind::Nacked,
+            "the broker refused it (basic.nack), as a full queue with overflow `reject-publish` does",
+        ),
+    }
+}
+
+/// The broker closed the channel over the only publish on it.
+fn refused(cause: Error) -> Failure {
+    if cause.kind() == ErrorKind::NotFound {
+        return missing_exchange(cause);
+    }
+    let detail = "the broker refused it and closed the channel; it is not stored";
+    Failure::new(PublishErrorKind::Refused, detail).because(cause)
+}
+
+pub(super) fn missing_exchange(cause: Error) -> Failure {
+    let detail = "the exchange does not exist; apply the topology or correct the name";
+    Failure::new(PublishErrorKind::Unroutable, detail).because(cause)
+}

@@ -1,0 +1,211 @@
+//! The task behind a lane: opens channels, looks for exchanges, watches over what is overdue.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use amq_protocol::protocol::{AMQPClass, confirm};
+use garenne_shared::ExchangeName;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{Lane, Step};
+use crate::{
+    Error, ErrorKind,
+    declare::look_for_exchange,
+    link::Link,
+    problem::{Problem, Problems},
+    publish::{
+        PublishErrorKind,
+        command::{Failure, Identities},
+        generation::{Generation, Overdue, UnderWay, missing_exchange},
+    },
+    wire::{Channel, Sink},
+};
+
+/// How long to wait after a channel could not be opened.
+const PAUSE: Duration = Duration::from_millis(250);
+/// A message that waits for its channel longer than this is a problem that the health shows.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The task behind a [`Lane`].
+#[derive(Debug)]
+pub(in crate::publish) struct Worker {
+    pub(in crate::publish) lane: Arc<Lane>,
+    pub(in crate::publish) link: Link,
+    pub(in crate::publish) exchange: ExchangeName,
+    pub(in crate::publish) identities: Identities,
+    pub(in crate::publish) overdue: Arc<Overdue>,
+    pub(in crate::publish) problems: Problems,
+    /// The present channel, last, and those before it on which something is still under way.
+    pub(in crate::publish) channels: Vec<(Channel, Arc<Generation>)>,
+    pub(in crate::publish) problem: Option<Problem>,
+    /// Why no channel could be opened last.
+    pub(in crate::publish) cause: Option<Error>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Runs until the client is closed.
+    pub(in crate::publish) async fn run(mut self) {
+        let closed = self.link.closed().clone();
+        closed.run_until_cancelled(self.work()).await;
+        self.lane.close();
+        for (_, generation) in &self.channels {
+            generation.give_up("the client was closed");
+        }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            match self.lane.advance() {
+                Step::Rest => self.rest().await,
+                Step::Open => self.open().await,
+                Step::Look(exchange) => self.look(exchange).await,
+                Step::Replace => self.lane.detach(),
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    async fn rest(&mut self) {
+        let lane = Arc::clone(&self.lane);
+        let woken = lane.wake.notified();
+        if self.tick() {
+            self.while_ticking(woken).await;
+        } else {
+            woken.await;
+        }
+    }
+
+    async fn open(&mut self) {
+        let limit = self.link.config().publish.confirm_timeout;
+        let (identities, overdue) = (self.identities.clone(), Arc::clone(&self.overdue));
+        let generation = Arc::new(Generation::new(&self.lane, identities, overdue, limit));
+        let opening = confirming(self.link.clone(), Arc::clone(&generation));
+        match self.while_ticking(opening).await {
+            Ok(channel) => {
+                self.cause = None;
+                if generation.begin(channel.sender()) {
+                    self.lane.begin(Arc::clone(&generation));
+                    self.channels.push((channel, generation));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(exchange = %self.exchange, %error, "no channel to publish on, trying again");
+                self.cause = Some(error);
+                self.while_ticking(sleep(PAUSE)).await;
+            }
+        }
+    }
+
+    /// Makes sure that an exchange exists, on a channel of its own, because a refusal closes that.
+    ///
+    /// A publish to a missing exchange costs the channel and every confirm outstanding on it.
+    async fn look(&mut self, exchange: ExchangeName) {
+        let link = self.link.clone();
+        let looking = async { look_for_exchange(&link, &exchange).await };
+        match self.while_ticking(looking).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.lane.missing(&exchange, || missing_exchange(copy(&error)));
+            }
+            // Without the permission to look, or without an answer, the publish itself finds out.
+            _ => self.lane.found(exchange),
+        }
+    }
+
+    /// Waits for something, and watches over what is overdue meanwhile.
+    async fn while_ticking<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let limit = self.link.config().publish.confirm_timeout;
+        let mut ticks = interval((limit / 10).clamp(Duration::from_millis(10), Duration::from_millis(250)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = ticks.tick() => { self.tick(); }
+            }
+        }
+    }
+
+    /// Tells whoever waits too long; returns `false` if nobody waits.
+    fn tick(&mut self) -> bool {
+        let config = Arc::clone(self.link.config());
+        let limit = config.publish.confirm_timeout;
+        let waited = self.lane.expire(limit, || self.unsent(limit));
+        let is_blocked = self.link.is_blocked_for_less_than(config.publish.blocked_timeout);
+        let mut under_way = 0;
+        let mut overdue = 0;
+        let mut given_up = false;
+        for (channel, generation) in &self.channels {
+            let UnderWay { open, overdue: late, is_hopeless, ended } = generation.expire(is_blocked);
+            under_way += open;
+            overdue += late;
+            let clogs = late > 0 && self.overdue.clog(config.publish.window, config.publish.window_bytes);
+            // What never comes must not take the window's places for ever, not even a few: a message that needs all of them waits for the
+            // last one, and everyone else behind it.
+            if !ended && !is_blocked && (clogs || is_hopeless) {
+                generation.give_up(&format!("{late} confirms are overdue"));
+                given_up = true;
+            }
+            if late > 0 && channel.is_open() {
+                channel.sender().wire().suspect("confirms are overdue".to_owned());
+            }
+        }
+        if given_up {
+            self.lane.wake();
+        }
+        // Dropping a channel closes it.
+        let present = self.channels.len().saturating_sub(1);
+        let mut at = 0;
+        self.channels.retain(|(_, generation)| {
+            let UnderWay { open, ended, .. } = generation.expire(is_blocked);
+            let is_needed = !ended && (at == present || open > 0);
+            at += 1;
+            is_needed
+        });
+        self.show(waited, overdue);
+        under_way > 0 || waited.is_some()
+    }
+
+    /// Shows in the health what waits too long.
+    fn show(&mut self, waited: Option<Duration>, overdue: usize) {
+        let stuck = waited.is_some_and(|waited| waited >= PATIENCE);
+        if !stuck && overdue == 0 {
+            self.problem = None;
+        } else if self.problem.is_none() {
+            let exchange = &self.exchange;
+            let text = if stuck {
+                format!("messages for exchange `{exchange}` wait for a channel to be published on")
+            } else {
+                format!("confirms of messages for exchange `{exchange}` are overdue")
+            };
+            self.problem = Some(self.problems.begin(text));
+        }
+    }
+
+    fn unsent(&self, limit: Duration) -> Failure {
+        let detail = format!(
+            "no channel was open for it within `publish.confirm_timeout`, {limit:?}; it was not sent"
+        );
+        let failure = Failure::new(PublishErrorKind::NotSent, detail);
+        match &self.cause {
+            Some(cause) => failure.because(copy(cause)),
+            None => failure,
+        }
+    }
+}
+
+/// Opens a channel in confirm mode.
+async fn confirming(link: Link, generation: Arc<Generation>) -> Result<Channel, Error> {
+    let sink: Arc<dyn Sink> = generation;
+    let open = link.open_channel(Some(sink)).await?;
+    let select = AMQPClass::Confirm(confirm::AMQPMethod::Select(confirm::Select { nowait: false }));
+    let limit = link.config().connection.rpc_timeout;
+    open.channel.call(select, limit, "turning on publisher confirms").await?;
+    Ok(open.channel)
+}
+
+/// One cause, many publishes.
+fn copy(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
+}

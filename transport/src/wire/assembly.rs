@@ -1,0 +1,152 @@
+//! Puts messages together from the frames of one channel.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    frame::{BASIC, BODY, Frame, HEADER},
+    method::{Carrier, Gathered},
+};
+
+/// The most that is reserved for a body before it has arrived: 1 MiB.
+const RESERVED_MAX: u64 = 1 << 20;
+/// Class, weight and body size in front of the property flags (AMQP 0-9-1 section 4.2.6.1).
+const FIXED: usize = 2 + 2 + 8;
+
+/// A message of which a part has come.
+#[derive(Debug)]
+pub(super) enum Assembly {
+    /// The method, copied because the reader's buffer moves on.
+    Method(Head),
+    /// The method, the properties, and the body so far.
+    Body { head: Head, properties: Bytes, body: BytesMut, missing: u64 },
+}
+
+/// The method that began a message.
+#[derive(Debug)]
+pub(super) struct Head {
+    fields: Bytes,
+    read: fn(&[u8]) -> Option<Carrier<'_>>,
+}
+
+/// What a frame did.
+#[derive(Debug)]
+pub(super) enum Step {
+    More(Assembly),
+    Complete(Gathered),
+    Malformed(&'static str),
+}
+
+// === impl Head ===
+
+impl Head {
+    /// `None` if the method cannot be read.
+    pub(super) fn new(fields: &[u8], read: fn(&[u8]) -> Option<Carrier<'_>>) -> Option<Self> {
+        read(fields)?;
+        Some(Self { fields: Bytes::copy_from_slice(fields), read })
+    }
+
+    fn gather(&self, properties: &[u8], body: Bytes) -> Step {
+        match (self.read)(&self.fields) {
+            Some(carrier) => Step::Complete(carrier.gather(properties, body)),
+            None => Step::Malformed("a method with content is malformed"),
+        }
+    }
+}
+
+// === impl Assembly ===
+
+impl Assembly {
+    /// Takes the next frame of the channel.
+    pub(super) fn next(self, frame: Frame<'_>) -> Step {
+        match (self, frame.kind) {
+            (Self::Method(head), HEADER) => begin(head, frame.payload),
+            (Self::Body { head, properties, mut body, missing }, BODY) => {
+                let Some(missing) = missing.checked_sub(frame.payload.len() as u64) else {
+                    return Step::Malformed("a body is longer than its content header says");
+                };
+                if missing == 0 && body.is_empty() {
+                    return head.gather(&properties, Bytes::copy_from_slice(frame.payload));
+                }
+                body.extend_from_slice(frame.payload);
+                if missing == 0 {
+                    return head.gather(&properties, body.freeze());
+                }
+                Step::More(Self::Body { head, properties, body, missing })
+            }
+            (Self::Method(_), _) => Step::Malformed("a method with content is followed by no content header"),
+            (Self::Body { .. }, _) => Step::Malformed("a body is interrupted by another frame"),
+        }
+    }
+}
+
+fn begin(head: Head, payload: &[u8]) -> Step {
+    let Some((fixed, properties)) = payload.split_first_chunk::<FIXED>() else {
+        return Step::Malformed("a content header is too short");
+    };
+    let [class @ .., _, _, a, b, c, d, e, f, g, h] = *fixed;
+    if u16::from_be_bytes(class) != BASIC {
+        return Step::Malformed("a content header is not of the class `basic`");
+    }
+    let size = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    if size == 0 {
+        return head.gather(properties, Bytes::new());
+    }
+    let properties = Bytes::copy_from_slice(properties);
+    // What fits one frame needs no room of its own: it is copied once, when it is here.
+    let reserved = if size > RESERVED_MAX { RESERVED_MAX } else { 0 };
+    let body = BytesMut::with_capacity(usize::try_from(reserved).unwrap_or(0));
+    Step::More(Assembly::Body { head, properties, body, missing: size })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{
+        super::{frame, method},
+        *,
+    };
+
+    /// Writes a delivery and reads it again, whatever the size of the frames.
+    fn round_trip(properties: &[u8], body: &[u8], frame_max: usize) -> Gathered {
+        let mut bytes = Vec::new();
+        let deliver = |out: &mut Vec<u8>| {
+            out.extend_from_slice(b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x07\x01\x01x\x02\xffk")
+        };
+        frame::write_content(&mut bytes, 1, frame_max, deliver, properties, body);
+        let mut rest = &bytes[..];
+        let mut assembly = None;
+        while let frame::Next::Frame(frame) = frame::next(rest) {
+            rest = &rest[frame.bytes.len()..];
+            assembly = match assembly {
+                None => {
+                    let (id, fields) = method::split(frame.payload).expect("a method");
+                    assert_eq!(id, method::BASIC_DELIVER);
+                    Head::new(fields, method::read_deliver).map(Assembly::Method)
+                }
+                Some(assembly) => match Assembly::next(assembly, frame) {
+                    Step::More(assembly) => Some(assembly),
+                    Step::Complete(gathered) => return gathered,
+                    Step::Malformed(reason) => panic!("{reason}"),
+                },
+            };
+        }
+        panic!("the message is not complete");
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_comes_back_byte_for_byte(
+            properties in vec(any::<u8>(), 2..60), body in vec(any::<u8>(), 0..300), frame_max in 9_usize..200
+        ) {
+            let Gathered::Delivered(delivered) = round_trip(&properties, &body, frame_max) else {
+                return Err(TestCaseError::fail("not a delivery"));
+            };
+            prop_assert_eq!((delivered.tag, delivered.redelivered), (7, true));
+            prop_assert_eq!(&delivered.content.exchange[..], b"x");
+            prop_assert_eq!(&delivered.content.routing_key[..], b"\xffk");
+            prop_assert_eq!(&delivered.content.properties[..], &properties[..]);
+            prop_assert_eq!(&delivered.content.body[..], &body[..]);
+        }
+    }
+}

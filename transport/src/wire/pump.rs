@@ -1,0 +1,483 @@
+//! The task that owns the socket: reads frames and gives each to whom it belongs, writes what waits.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use amq_protocol::{
+    frame::{AMQPFrame, parse_frame},
+    protocol::{AMQPClass, channel, connection},
+};
+use futures_util::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    Blocked, LAPIN_FRAME_MAX, Wire,
+    assembly::{Assembly, Head, Step},
+    channel::State,
+    frame::{self, BODY, Frame, HEADER, HEARTBEAT, HEARTBEAT_FRAME, METHOD, Next},
+    method::{self, Gathered, Id},
+    outbox::Stage,
+    pipe::PumpEnd,
+    sink::{End, Lost, Refusal},
+};
+
+/// How much is read at once.
+const READ: usize = 64 << 10;
+/// A read buffer that grew beyond this for a large frame is not kept: 1 MiB.
+const READ_KEPT: usize = 1 << 20;
+/// How often the socket is read or written before other tasks get a turn.
+const TURNS: usize = 32;
+/// lapin takes a peer for dead that sends nothing; it does not see what goes to the channels, so it gets heartbeats instead.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+/// The protocol header, which is no frame (AMQP 0-9-1 section 4.2.2).
+const PROTOCOL_HEADER: usize = 8;
+
+/// The task behind a [`Wire`].
+pub(super) struct Pump<S> {
+    socket: S,
+    wire: Arc<Wire>,
+    lapin: PumpEnd,
+    /// `read[at..end]` is not handled yet.
+    read: Vec<u8>,
+    at: usize,
+    end: usize,
+    /// `writing[written_to..]` is not written yet.
+    writing: Vec<u8>,
+    written_to: usize,
+    /// How many bytes were written since the connection began.
+    written: u64,
+    needs_flush: bool,
+    /// The peer did not take what we wrote: when it does, it lives.
+    is_congested: bool,
+    from_lapin: Vec<u8>,
+    header_sent: bool,
+    assemblies: HashMap<u16, Assembly>,
+    last_for_lapin: Instant,
+}
+
+// === impl Pump ===
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
+    pub(super) fn new(socket: S, wire: Arc<Wire>, lapin: PumpEnd) -> Self {
+        Self {
+            socket,
+            wire,
+            lapin,
+            read: vec![0; READ],
+            at: 0,
+            end: 0,
+            writing: Vec::new(),
+            written_to: 0,
+            written: 0,
+            needs_flush: false,
+            is_congested: false,
+            from_lapin: Vec::new(),
+            header_sent: false,
+            assemblies: HashMap::new(),
+            last_for_lapin: Instant::now(),
+        }
+    }
+
+    /// Runs until the connection ends.
+    pub(super) async fn run(mut self) {
+        let wire = Arc::clone(&self.wire);
+        let ended = tokio::select! {
+            biased;
+            () = wire.kill.cancelled() => "the connection was given up".to_owned(),
+            ended = std::future::poll_fn(|cx| self.poll(cx)) => ended,
+        };
+        // What the broker said, or whoever gave the connection up, is nearer to the cause.
+        let reason = wire.reason.get_or_init(|| ended);
+        wire.lose(Lost { reason: reason.as_str().into(), written: self.written, refusal: None });
+        self.lapin.end();
+    }
+
+    /// Works until nothing is left to do; ready with the reason when the connection has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        for _ in 0..TURNS {
+            self.wire.outbox.register(cx.waker());
+            let lapin_lives = self.lapin.take(&mut self.from_lapin, cx.waker());
+            if let Err(reason) = self.forward() {
+                return Poll::Ready(reason);
+            }
+            let written = match self.poll_write(cx) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(error)) => return Poll::Ready(broken("writing to", &error)),
+                Poll::Pending => false,
+            };
+            if !lapin_lives && self.written_to == self.writing.len() {
+                return Poll::Ready("the connection was closed".to_owned());
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready("the broker closed the connection".to_owned()),
+                Poll::Ready(Ok(_)) => {
+                    if let Err(reason) = self.handle_all() {
+                        return Poll::Ready(reason);
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(broken("reading from", &error)),
+                Poll::Pending if !written => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what waits; `true` if something was written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut any = false;
+        loop {
+            if self.written_to == self.writing.len() {
+                self.written_to = 0;
+                self.wire.outbox.take(&mut self.writing);
+                if self.writing.is_empty() {
+                    if self.needs_flush {
+                        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+                        self.needs_flush = false;
+                    }
+                    return Poll::Ready(Ok(any));
+                }
+            }
+            let written = match Pin::new(&mut self.socket).poll_write(cx, &self.writing[self.written_to..]) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    self.is_congested = true;
+                    return if any { Poll::Ready(Ok(true)) } else { Poll::Pending };
+                }
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if std::mem::take(&mut self.is_congested) {
+                self.wire.progress.mark();
+            }
+            self.written_to += written;
+            self.written += written as u64;
+            self.needs_flush = true;
+            any = true;
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut self.read[self.end..]))?;
+        self.end += read;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Gives what lapin wrote to the outbox, in whole frames.
+    fn forward(&mut self) -> Result<(), String> {
+        let mut at = 0;
+        if !self.header_sent && self.from_lapin.len() >= PROTOCOL_HEADER {
+            self.wire.outbox.append_connection(&self.from_lapin[..PROTOCOL_HEADER]);
+            self.header_sent = true;
+            at = PROTOCOL_HEADER;
+        }
+        while self.header_sent {
+            match frame::next(&self.from_lapin[at..]) {
+                Next::Frame(frame) => {
+                    at += frame.bytes.len();
+                    self.wire.forward(frame);
+                }
+                Next::Incomplete(_) => break,
+                Next::Malformed(reason) => return Err(reason),
+            }
+        }
+        self.from_lapin.drain(..at);
+        Ok(())
+    }
+
+    /// Handles every frame that is complete, and makes room for the next ones.
+    fn handle_all(&mut self) -> Result<(), String> {
+        let read = std::mem::take(&mut self.read);
+        let handled = loop {
+            match frame::next(&read[self.at..self.end]) {
+                Next::Frame(frame) => {
+                    self.at += frame.bytes.len();
+                    if let Err(reason) = self.handle(frame) {
+                        break Err(reason);
+                    }
+                }
+                Next::Incomplete(needed) => break Ok(needed),
+                // The answer to a protocol header that the peer does not know is another header.
+                Next::Malformed(_) if read[self.at..self.end].starts_with(b"AMQP") => {
+                    break Err("the peer speaks another version of AMQP".to_owned());
+                }
+                Next::Malformed(reason) => {
+                    break Err(format!("the peer does not speak AMQP 0-9-1: {reason}"));
+                }
+            }
+        };
+        self.read = read;
+        self.make_room(handled?);
+        if self.end > 0 {
+            // A part of a frame: the peer is at it.
+            self.wire.progress.mark();
+        }
+        if self.last_for_lapin.elapsed() >= HEARTBEAT_EVERY {
+            self.for_lapin(&HEARTBEAT_FRAME);
+        }
+        Ok(())
+    }
+
+    /// Makes room for a frame of so many bytes.
+    fn make_room(&mut self, needed: usize) {
+        self.read.copy_within(self.at..self.end, 0);
+        self.end -= self.at;
+        self.at = 0;
+        if self.read.len() < needed {
+            // Not all of it at once: a length that a peer only claims costs nothing.
+            let grown = (self.end * 2).clamp(READ, needed.next_power_of_two());
+            self.read.resize(grown.max(self.read.len()), 0);
+        } else if self.end == 0 && self.read.len() > READ_KEPT {
+            self.read = vec![0; READ];
+        }
+        if self.end == self.read.len() {
+            self.read.resize(self.end + READ, 0);
+        }
+    }
+
+    fn handle(&mut self, frame: Frame<'_>) -> Result<(), String> {
+        if frame.kind != HEARTBEAT {
+            self.wire.progress.mark();
+        }
+        if frame.channel == 0 {
+            return self.handle_connection(frame);
+        }
+        match frame.kind {
+            METHOD => self.handle_method(frame),
+            HEADER | BODY => {
+                let Some(assembly) = self.assemblies.remove(&frame.channel) else {
+                    return Err("a content came that no method announced".to_owned());
+                };
+                match assembly.next(frame) {
+                    Step::More(assembly) => {
+                        self.assemblies.insert(frame.channel, assembly);
+                    }
+                    Step::Complete(gathered) => self.gathered(frame.channel, gathered),
+                    Step::Malformed(reason) => return Err(reason.to_owned()),
+                }
+                Ok(())
+            }
+            kind => Err(format!("a frame of the unknown kind {kind} came")),
+        }
+    }
+
+    fn gathered(&self, channel: u16, gathered: Gathered) {
+        // What comes on a channel that we are closing is dropped (AMQP 0-9-1 section 1.4.2.4): the broker takes it back.
+        let Some(state) = self.wire.open_channel(channel) else { return };
+        let Some(sink) = state.sink() else { return };
+        self.wire.delivered.mark();
+        match gathered {
+            Gathered::Delivered(delivered) => sink.delivered(delivered),
+            Gathered::Returned(content) => sink.returned(content),
+        }
+    }
+
+    fn handle_method(&mut self, frame: Frame<'_>) -> Result<(), String> {
+        let (id, fields) = method::split(frame.payload).ok_or("a method is too short")?;
+        let head = match id {
+            method::BASIC_DELIVER => Head::new(fields, method::read_deliver),
+            method::BASIC_RETURN => Head::new(fields, method::read_return),
+            _ => return self.wire.handle_method(frame, id, fields),
+        };
+        let head = head.ok_or_else(|| malformed(id))?;
+        match self.assemblies.entry(frame.channel) {
+            Entry::Vacant(entry) => {
+                entry.insert(Assembly::Method(head));
+                Ok(())
+            }
+            Entry::Occupied(_) => Err("a method came in the middle of a content".to_owned()),
+        }
+    }
+
+    /// Handles a frame of channel 0: what lapin need not know is kept from it.
+    fn handle_connection(&mut self, frame: Frame<'_>) -> Result<(), String> {
+        let Some((id, fields)) = (frame.kind == METHOD).then(|| method::split(frame.payload)).flatten()
+        else {
+            self.for_lapin(frame.bytes);
+            return Ok(());
+        };
+        match id {
+            method::CONNECTION_START => self.wire.introduced(frame.bytes),
+            method::CONNECTION_TUNE => {
+                let tune = method::read_tune(fields).ok_or_else(|| malformed(id))?;
+                self.wire.agree(tune.frame_max);
+                self.for_lapin(&method::with_frame_max(frame.bytes, LAPIN_FRAME_MAX));
+                return Ok(());
+            }
+            // lapin would write nothing any more, not even a close.
+            method::CONNECTION_BLOCKED => {
+                let reason = method::read_blocked(fields).ok_or_else(|| malformed(id))?;
+                self.wire.blocked.send_replace(Some(Blocked { since: Instant::now(), reason }));
+                return Ok(());
+            }
+            method::CONNECTION_UNBLOCKED => {
+                self.wire.blocked.send_replace(None);
+                return Ok(());
+            }
+            method::CONNECTION_CLOSE => {
+                let close = method::read_close(fields).ok_or_else(|| malformed(id))?;
+                let reason = format!("the broker closed the connection: {} {}", close.code, close.text);
+                let reason = self.wire.reason.get_or_init(|| reason);
+                let method::Close { code, text, cause } = close;
+                let refusal = Some(Arc::new(Refusal { code, text, cause }));
+                self.wire.lose_channels(Lost {
+                    reason: reason.as_str().into(),
+                    written: self.written,
+                    refusal,
+                });
+            }
+            _ => {}
+        }
+        match method::readable(id, frame.payload) {
+            None => self.for_lapin(frame.bytes),
+            Some(payload) => {
+                let mut bytes = Vec::with_capacity(frame.bytes.len());
+                frame::write(&mut bytes, METHOD, 0, |out| out.extend_from_slice(&payload));
+                self.for_lapin(&bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn for_lapin(&mut self, bytes: &[u8]) {
+        self.lapin.push(bytes);
+        self.last_for_lapin = Instant::now();
+    }
+}
+
+// === impl Wire ===
+
+impl Wire {
+    /// Passes a frame of lapin on.
+    fn forward(&self, frame: Frame<'_>) {
+        let id = (frame.kind == METHOD).then(|| method::split(frame.payload)).flatten();
+        match id {
+            Some((method::CONNECTION_TUNE_OK, fields)) => {
+                if let Some(tune) = method::read_tune(fields) {
+                    self.channel_max.store(tune.channel_max, Relaxed);
+                }
+                let frame_max = self.frame_max.load(Relaxed);
+                self.outbox.append_connection(&method::with_frame_max(frame.bytes, frame_max));
+            }
+            _ => self.outbox.append_connection(frame.bytes),
+        }
+    }
+
+    /// Agrees on the largest frame: the lower of what both want, where 0 is no limit.
+    fn agree(&self, theirs: u32) {
+        let ours = self.frame_max.load(Relaxed);
+        let agreed = match (ours, theirs) {
+            (0, other) | (other, 0) => other,
+            (ours, theirs) => ours.min(theirs),
+        };
+        self.frame_max.store(agreed, Relaxed);
+    }
+
+    fn introduced(&self, bytes: &[u8]) {
+        if let Ok((_, AMQPFrame::Method(0, AMQPClass::Connection(connection::AMQPMethod::Start(start))))) =
+            parse_frame(bytes)
+        {
+            let _ = self.server.set(start.server_properties);
+        }
+    }
+
+    fn open_channel(&self, id: u16) -> Option<Arc<State>> {
+        self.channel(id).filter(|state| self.outbox.stage(&state.life) == Stage::Open)
+    }
+
+    /// Handles a method of a channel that brings no content.
+    fn handle_method(&self, frame: Frame<'_>, id: Id, fields: &[u8]) -> Result<(), String> {
+        let Some(state) = self.channel(frame.channel) else {
+            tracing::debug!(channel = frame.channel, ?id, "a method came for a channel that is not open");
+            return Ok(());
+        };
+        match id {
+            method::CHANNEL_CLOSE => {
+                let close = method::read_close(fields).ok_or_else(|| malformed(id))?;
+                self.closed(&state, &close);
+            }
+            method::CHANNEL_CLOSE_OK => {
+                self.release(state.id);
+                let _ = self.outbox.change(&state.life, &[Stage::Closing], Stage::Ended, |_| {});
+                state.end(&End::Closed);
+            }
+            _ if self.outbox.stage(&state.life) == Stage::Closing => {}
+            method::BASIC_ACK | method::BASIC_NACK => {
+                let nacked = id == method::BASIC_NACK;
+                let confirm = method::read_confirm(nacked, fields).ok_or_else(|| malformed(id))?;
+                if let Some(sink) = state.sink() {
+                    sink.confirmed(confirm);
+                }
+            }
+            method::BASIC_CANCEL => {
+                let (wants_answer, tag) = method::read_cancel(fields).ok_or_else(|| malformed(id))?;
+                if wants_answer {
+                    let _ = self.outbox.append(&state.life, |out| {
+                        frame::write(out, METHOD, state.id, |out| method::write_cancel_ok(out, tag));
+                    });
+                }
+                if let Some(sink) = state.sink() {
+                    sink.cancelled();
+                }
+            }
+            method::CHANNEL_FLOW => {
+                // RabbitMQ never asks for it; whoever does gets the answer, and the confirms slow us down.
+                let active = fields.first().is_some_and(|bits| bits & 1 == 1);
+                let flow = AMQPClass::Channel(channel::AMQPMethod::FlowOk(channel::FlowOk { active }));
+                let _ = self.outbox.append(&state.life, |out| frame::write_method(out, state.id, flow));
+            }
+            _ => self.answered(&state, frame, id)?,
+        }
+        Ok(())
+    }
+
+    /// Answers the broker's `channel.close`; nothing of the channel follows the answer, and its id is free.
+    ///
+    /// Where our own `channel.close` is under way, the broker answers that too (`rabbit_reader.erl`): the id is free after that answer.
+    fn closed(&self, state: &State, close: &method::Close) {
+        let close_ok = |out: &mut Vec<u8>| {
+            let close_ok = AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}));
+            frame::write_method(out, state.id, close_ok);
+        };
+        if self.outbox.change(&state.life, &[Stage::Opening, Stage::Open], Stage::Ended, close_ok).is_ok() {
+            self.release(state.id);
+        } else {
+            let _ = self.outbox.change(&state.life, &[Stage::Closing], Stage::Closing, close_ok);
+        }
+        state.end(&End::Refused { code: close.code, text: close.text.as_str().into() });
+    }
+
+    fn answered(&self, state: &State, frame: Frame<'_>, id: Id) -> Result<(), String> {
+        let mut bytes = Vec::new();
+        let readable = method::readable(id, frame.payload);
+        let bytes = match &readable {
+            None => frame.bytes,
+            Some(payload) => {
+                frame::write(&mut bytes, METHOD, frame.channel, |out| out.extend_from_slice(payload));
+                &bytes
+            }
+        };
+        match parse_frame(bytes) {
+            Ok((_, AMQPFrame::Method(_, method))) => {
+                state.answer(method);
+                Ok(())
+            }
+            _ => Err(malformed(id)),
+        }
+    }
+}
+
+fn malformed((class, method): Id) -> String {
+    format!("the method {class}.{method} of the peer is malformed")
+}
+
+fn broken(what: &str, error: &io::Error) -> String {
+    format!("{what} the socket failed: {error}")
+}
