@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Receipt,
     draft::Draft,
-    progress::{Next, Progress, Stage},
+    progress::{Next, Progress},
     publisher::Shared,
 };
 
@@ -47,7 +47,7 @@ impl Delivery {
             self.progress.begin();
             match self.shared.channel.send(self.draft.attempt(&self.shared.app_id)).await {
                 Ok(pending) => return Ok(pending),
-                Err(error) => match self.next(&error, Stage::Unsent) {
+                Err(error) => match self.next(&error) {
                     Next::Again(delay) => sleep(delay).await,
                     Next::GiveUp(kind) => return Err(self.give_up(error, kind)),
                 },
@@ -73,7 +73,7 @@ impl Delivery {
             Err(error) if self.draft.allow_unroutable && was_returned(&error) => {
                 Verdict::Settled(Ok(self.receipt(None)))
             }
-            Err(error) => match self.next(&error, Stage::Sent) {
+            Err(error) => match self.next(&error) {
                 Next::Again(delay) => Verdict::Again(delay),
                 Next::GiveUp(kind) => Verdict::Settled(Err(self.give_up(error, kind))),
             },
@@ -85,11 +85,11 @@ impl Delivery {
         self.draft.outgoing.body.len()
     }
 
-    fn next(&mut self, error: &PublishError, stage: Stage) -> Next {
+    fn next(&mut self, error: &PublishError) -> Next {
         let Shared { retry, deadline, .. } = &*self.shared;
         let elapsed = self.started.elapsed();
         let attempt = self.again.unwrap_or(self.started).elapsed();
-        let next = self.progress.failed(error.kind(), stage, elapsed, attempt, retry, *deadline);
+        let next = self.progress.failed(error.kind(), elapsed, attempt, retry, *deadline);
         if let Next::Again(delay) = next {
             metrics::counter!("garenne_publish_retries_total").increment(1);
             tracing::debug!(

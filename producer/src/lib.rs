@@ -42,9 +42,9 @@
 //! | no queue took it, or the exchange does not exist | `Unroutable`, unless [`Publish::allow_unroutable`] |
 //! | refused by the broker, and the retries too | `Nacked` |
 //! | no confirm came, and none for the retries | `Unknown`: it may or may not be stored |
-//! | not sent | `Blocked`, `TooLarge`, `Encode`, `Closed` |
+//! | not sent | `NotSent`, `Blocked`, `TooLarge`, `Encode`, `Closed` |
 //!
-//! `Nacked` and `Unknown` are retried with the same message id, see [`Publisher`]; a consumer that must not see a message twice
+//! `Nacked`, `Unknown` and `NotSent` are retried with the same message id, see [`Publisher`]; a consumer that must not see a message twice
 //! compares ids. For throughput keep several publishes in flight: [`Publisher::publish_all`] does so for a stream,
 //! [`Publish::enqueue`] leaves it to you. The order of messages is kept unless one is retried.
 

@@ -21,13 +21,6 @@ pub(crate) enum Next {
     GiveUp(PublishErrorKind),
 }
 
-/// Whether an attempt failed before or after its bytes may have left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Unsent,
-    Sent,
-}
-
 // === impl Progress ===
 
 impl Progress {
@@ -49,16 +42,13 @@ impl Progress {
     pub(crate) fn failed(
         &mut self,
         kind: PublishErrorKind,
-        stage: Stage,
         elapsed: Duration,
         attempt: Duration,
         retry: &Retry,
         deadline: Duration,
     ) -> Next {
-        if kind == PublishErrorKind::Unknown && stage == Stage::Sent {
-            self.may_be_stored = true;
-        }
-        if matches!(kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
+        self.may_be_stored |= kind == PublishErrorKind::Unknown;
+        if matches!(kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown | PublishErrorKind::NotSent)
             && let Some(delay) = retry.delay(self.attempts).map(|delay| delay.saturating_sub(attempt))
             && elapsed.saturating_add(delay) < deadline
         {
@@ -67,13 +57,10 @@ impl Progress {
         Next::GiveUp(self.final_kind(kind))
     }
 
-    /// An earlier attempt without a confirm may have been stored: a later refusal or a message that could not be sent
-    /// does not take that back. A return does speak for the message, because both copies have the same route.
+    /// An earlier attempt without a confirm may have stored the message: nothing that a later one comes to takes that back. A return does
+    /// not either: the route may have been another one by then.
     const fn final_kind(&self, last: PublishErrorKind) -> PublishErrorKind {
-        if self.may_be_stored && !matches!(last, PublishErrorKind::Unroutable) {
-            return PublishErrorKind::Unknown;
-        }
-        last
+        if self.may_be_stored { PublishErrorKind::Unknown } else { last }
     }
 }
 
@@ -83,25 +70,25 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn second_attempt_after(first: PublishErrorKind, stage: Stage, then: PublishErrorKind) -> Next {
+    fn second_attempt_after(first: PublishErrorKind, then: PublishErrorKind) -> Next {
         let retry = Retry::fixed(Duration::from_millis(5)).attempts(2);
         let mut progress = Progress::default();
         progress.begin();
-        let next = progress.failed(first, stage, Duration::ZERO, Duration::ZERO, &retry, MINUTE);
+        let next = progress.failed(first, Duration::ZERO, Duration::ZERO, &retry, MINUTE);
         assert_eq!(next, Next::Again(Duration::from_millis(5)), "{first:?}");
         progress.begin();
-        progress.failed(then, Stage::Sent, Duration::ZERO, Duration::ZERO, &retry, MINUTE)
+        progress.failed(then, Duration::ZERO, Duration::ZERO, &retry, MINUTE)
     }
 
     #[test]
-    fn only_nacked_and_unknown_are_tried_again() {
-        use PublishErrorKind::{Blocked, Closed, Encode, Nacked, TooLarge, Unknown, Unroutable};
+    fn only_what_was_refused_lost_or_not_sent_is_tried_again() {
+        use PublishErrorKind::{Blocked, Closed, Encode, Nacked, NotSent, TooLarge, Unknown, Unroutable};
         let retry = Retry::fixed(Duration::ZERO);
-        for kind in [Unroutable, Blocked, TooLarge, Encode, Closed, Nacked, Unknown] {
+        for kind in [Unroutable, Blocked, TooLarge, Encode, Closed, Nacked, Unknown, NotSent] {
             let mut progress = Progress::default();
             progress.begin();
-            let next = progress.failed(kind, Stage::Sent, Duration::ZERO, Duration::ZERO, &retry, MINUTE);
-            let again = matches!(kind, Nacked | Unknown);
+            let next = progress.failed(kind, Duration::ZERO, Duration::ZERO, &retry, MINUTE);
+            let again = matches!(kind, Nacked | Unknown | NotSent);
             assert_eq!(next, if again { Next::Again(Duration::ZERO) } else { Next::GiveUp(kind) });
         }
     }
@@ -113,7 +100,7 @@ mod tests {
         progress.begin();
         let mut after = |seconds| {
             let elapsed = Duration::from_secs(seconds);
-            progress.failed(PublishErrorKind::Nacked, Stage::Sent, elapsed, Duration::ZERO, &retry, MINUTE)
+            progress.failed(PublishErrorKind::Nacked, elapsed, Duration::ZERO, &retry, MINUTE)
         };
         assert_eq!(after(49), Next::Again(Duration::from_secs(10)));
         assert_eq!(after(50), Next::GiveUp(PublishErrorKind::Nacked));
@@ -126,7 +113,7 @@ mod tests {
             let mut progress = Progress::default();
             progress.begin();
             let took = Duration::from_secs(took);
-            let next = progress.failed(PublishErrorKind::Unknown, Stage::Sent, took, took, &retry, MINUTE);
+            let next = progress.failed(PublishErrorKind::Unknown, took, took, &retry, MINUTE);
             assert_eq!(next, Next::Again(Duration::from_secs(left)));
         }
     }
@@ -134,16 +121,15 @@ mod tests {
     #[test]
     fn a_message_that_may_be_stored_stays_unknown_whatever_follows() {
         use PublishErrorKind::{Blocked, Closed, Nacked, Unknown, Unroutable};
-        for then in [Nacked, Blocked, Closed, Unknown] {
-            assert_eq!(second_attempt_after(Unknown, Stage::Sent, then), Next::GiveUp(Unknown), "{then:?}");
+        for then in [Nacked, Blocked, Closed, Unknown, Unroutable] {
+            assert_eq!(second_attempt_after(Unknown, then), Next::GiveUp(Unknown), "{then:?}");
         }
-        assert_eq!(second_attempt_after(Unknown, Stage::Sent, Unroutable), Next::GiveUp(Unroutable));
     }
 
     #[test]
     fn a_message_that_never_left_keeps_the_last_cause() {
-        use PublishErrorKind::{Blocked, Nacked, Unknown};
-        assert_eq!(second_attempt_after(Unknown, Stage::Unsent, Blocked), Next::GiveUp(Blocked));
-        assert_eq!(second_attempt_after(Nacked, Stage::Sent, Nacked), Next::GiveUp(Nacked));
+        use PublishErrorKind::{Blocked, Nacked, NotSent};
+        assert_eq!(second_attempt_after(NotSent, Blocked), Next::GiveUp(Blocked));
+        assert_eq!(second_attempt_after(Nacked, Nacked), Next::GiveUp(Nacked));
     }
 }

@@ -109,7 +109,7 @@ impl<'a> Publish<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if the message could not be sent: `Blocked`, `TooLarge`, `Encode`, `Closed`, or `Unknown` without a connection.
+    /// Fails if the message could not be sent: `Blocked`, `TooLarge`, `Encode`, `Closed`, or `NotSent` without a connection.
     ///
     /// # Cancel safety
     ///

@@ -12,7 +12,7 @@ use crate::{
     publish_all::{self, Limits},
 };
 
-/// How long `Nacked` and `Unknown` publishes are retried by default. It is longer than the default confirm timeout, so that a
+/// How long `Nacked`, `Unknown` and `NotSent` publishes are retried by default. It is longer than the default confirm timeout, so that a
 /// confirm that never came leaves time for another attempt.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -58,7 +58,7 @@ impl Publisher {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Retries `Nacked` and `Unknown` by this policy, with the same message id.
+    /// Retries `Nacked`, `Unknown` and `NotSent` by this policy, with the same message id.
     ///
     /// No attempt begins later than `deadline` after the first; one that runs then still has its `confirm_timeout`.
     /// [`Retry::never`] switches retrying off.

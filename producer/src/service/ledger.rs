@@ -49,7 +49,7 @@ impl Fate {
             PublishErrorKind::Unroutable => Self::Unroutable,
             PublishErrorKind::Nacked | PublishErrorKind::Refused => Self::Nacked,
             PublishErrorKind::TooLarge | PublishErrorKind::Encode => Self::Malformed,
-            PublishErrorKind::Blocked | PublishErrorKind::Closed => Self::Unsent,
+            PublishErrorKind::Blocked | PublishErrorKind::NotSent | PublishErrorKind::Closed => Self::Unsent,
             // `Unknown`, and whatever a later version adds: nothing is promised.
             _ => Self::Unknown,
         }

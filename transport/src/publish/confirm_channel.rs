@@ -195,9 +195,10 @@ impl ConfirmChannel {
         tokio::select! {
             biased;
             places = places => places,
-            () = link.unblocked_for(limit) => {
+            // By then, whatever holds the places has been given up.
+            () = link.unblocked_for(limit * 2) => {
                 let detail = format!(
-                    "the window (`publish.window`, `publish.window_bytes`) had no place for it within \
+                    "the window (`publish.window`, `publish.window_bytes`) had no place for it within twice \
                      `publish.confirm_timeout`, {limit:?}; it was not sent; publish again later"
                 );
                 Err(address.fail(PublishErrorKind::NotSent, detail))

@@ -14,7 +14,6 @@ pub struct PublishError {
     routing_key: RoutingKey,
     detail: String,
     attempts: u32,
-    earlier_may_be_stored: bool,
     source: Option<BoxError>,
 }
 
@@ -55,15 +54,7 @@ impl PublishError {
         routing_key: RoutingKey,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
-            kind,
-            exchange,
-            routing_key,
-            detail: detail.into(),
-            attempts: 1,
-            earlier_may_be_stored: false,
-            source: None,
-        }
+        Self { kind, exchange, routing_key, detail: detail.into(), attempts: 1, source: None }
     }
 
     /// Adds the cause.
@@ -122,15 +113,7 @@ impl PublishError {
     /// refused it, and may be in others.
     #[must_use]
     pub const fn may_be_stored(&self) -> bool {
-        self.earlier_may_be_stored
-            || matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
-    }
-
-    /// Says that an earlier attempt of this publish may have stored the message, whatever the last one came to.
-    #[must_use]
-    pub const fn with_earlier_attempt(mut self, may_be_stored: bool) -> Self {
-        self.earlier_may_be_stored |= may_be_stored;
-        self
+        matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
     }
 
     /// Returns `true` if no queue took the message.
@@ -143,11 +126,7 @@ impl PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exchange, routing_key, detail, .. } = self;
-        write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")?;
-        if self.earlier_may_be_stored && !matches!(self.kind, PublishErrorKind::Unknown) {
-            f.write_str(" (an earlier attempt had no outcome: it may be stored by that)")?;
-        }
-        Ok(())
+        write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")
     }
 }
 

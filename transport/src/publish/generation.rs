@@ -75,7 +75,7 @@ pub(super) struct UnderWay {
     pub(super) open: usize,
     /// Of these, how many were told that their confirm is overdue.
     pub(super) overdue: usize,
-    /// Whether the oldest is overdue for as long again as its confirm was waited for.
+    /// Whether the oldest is overdue for half as long again as its confirm was waited for.
     pub(super) is_hopeless: bool,
     pub(super) ended: bool,
 }
@@ -160,7 +160,8 @@ impl Generation {
             );
             publish.command.waiter.tell(Err(Failure::new(PublishErrorKind::Unknown, detail)));
         }
-        let is_hopeless = confirms.from(0).next().is_some_and(|(_, publish)| publish.due + self.limit <= now);
+        let is_hopeless =
+            confirms.from(0).next().is_some_and(|(_, publish)| publish.due + self.limit / 2 <= now);
         UnderWay { open: confirms.open(), overdue: *overdue, is_hopeless, ended: inner.ended }
     }
 
