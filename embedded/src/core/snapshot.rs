@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::state::Core;
+use super::text::shown;
 use super::{Millis, Name, table};
 use crate::inspect::{BindingState, ConnectionState, ConsumerState, Published, QueueState, State};
 
@@ -46,8 +47,10 @@ impl Core {
     pub(crate) fn published(&self) -> Vec<Published> {
         let records = self.history.records().map(|record| Published {
             exchange: record.message.exchange.clone(),
-            routing_key: record.message.routing_key.clone(),
-            properties: record.message.properties.clone(),
+            routing_key: shown(&record.message.routing_key).into(),
+            routing_key_bytes: record.message.routing_key.to_vec().into(),
+            properties: record.message.properties.readable(),
+            properties_bytes: record.message.properties.encoded().to_vec().into(),
             body: record.message.body.clone(),
             is_returned: record.is_returned,
             is_dead_letter: record.is_dead_letter,

@@ -6,7 +6,7 @@ use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::connection::{AMQPMethod, CloseOk};
 use bytes::Bytes;
 
-use super::fault::{Fault, close_connection};
+use super::fault::{Fault, MethodId, close_connection};
 use super::frame::{self, FRAME_MIN_SIZE, Frame, Part};
 use super::handshake::{Handshake, PROTOCOL_HEADER, Step, negotiate};
 use super::limits::Limits;
@@ -146,12 +146,18 @@ impl Engine {
         tracing::debug!(peer = id, ?fault, is_told, "connection ends");
         match fault {
             Fault::Close(error, method) if is_told => {
-                self.close(now, id, Phase::Closing, Some(&close_connection(&error, method)));
+                self.close_with(now, id, Phase::Closing, &error, method);
             }
-            Fault::Deaf(error) if is_told => {
-                self.close(now, id, Phase::Deaf, Some(&close_connection(&error, (0, 0))));
-            }
+            Fault::Deaf(error) if is_told => self.close_with(now, id, Phase::Deaf, &error, (0, 0)),
             _ => self.close(now, id, Phase::Ended, None),
+        }
+    }
+
+    /// Ends a connection with an error, without a word if the error's text does not fit.
+    fn close_with(&mut self, now: Millis, id: PeerId, phase: Phase, error: &AmqpError, method: MethodId) {
+        match close_connection(error, method) {
+            Some(method) => self.close(now, id, phase, Some(&method)),
+            None => self.close(now, id, Phase::Ended, None),
         }
     }
 
@@ -193,7 +199,7 @@ impl Engine {
             let is_open = self.peers.get(&id).is_some_and(|peer| matches!(peer.phase, Phase::Open(_)));
             let error =
                 AmqpError::connection_forced("broker forced connection closure with reason 'shutdown'");
-            let method = is_open.then(|| close_connection(&error, (0, 0)));
+            let method = is_open.then(|| close_connection(&error, (0, 0))).flatten();
             self.close(now, id, Phase::Ended, method.as_ref());
             self.flush(now);
         }
@@ -271,22 +277,22 @@ impl Engine {
             Output::Method(channel, method) if session.is_open(channel) => {
                 peer.outbox.method(channel, &method);
             }
-            Output::Content { channel, method, message, properties } if session.is_open(channel) => {
+            Output::Content { channel, carrier, message, properties } if session.is_open(channel) => {
                 let frame_max = session.frame_max();
-                peer.outbox.content(channel, &method, &message, properties.as_deref(), frame_max);
+                peer.outbox.content(channel, &carrier, &message, properties.as_ref(), frame_max);
             }
             // The channel was closed since: `rabbit_channel.erl`, `send`.
             Output::Method(..) | Output::Content { .. } => {}
             Output::CloseChannel(channel, error) => {
                 // Nothing of this channel goes out from here on, so its effects need not be waited for.
-                if let Reply::Send(channel, method) =
-                    session.close_channel(now, channel, &error, (0, 0), &mut self.core)
-                {
-                    peer.outbox.method(channel, &method);
+                match session.close_channel(now, channel, &error, (0, 0), &mut self.core) {
+                    Ok(Reply::Send(channel, method)) => peer.outbox.method(channel, &method),
+                    Ok(_) => {}
+                    Err(fault) => self.fail(now, id, fault),
                 }
             }
             Output::CloseConnection(error) => {
-                self.close(now, id, Phase::Closing, Some(&close_connection(&error, (0, 0))));
+                self.close_with(now, id, Phase::Closing, &error, (0, 0));
             }
             Output::Cut => {
                 peer.outbox.clear();
