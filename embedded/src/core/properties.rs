@@ -127,7 +127,7 @@ impl Properties {
             flags |= bit(index);
             match KINDS[index] {
                 b'r' => {
-                    encoded.push(u8::try_from(bytes.len()).expect("a short string has at most 255 bytes"))
+                    encoded.push(u8::try_from(bytes.len()).expect("a short string has at most 255 bytes"));
                 }
                 b't' => encoded.extend_from_slice(&field::size(bytes.len())),
                 _ => {}

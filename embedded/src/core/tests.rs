@@ -220,14 +220,14 @@ impl World {
         tag
     }
 
-    fn publish(&mut self, channel: usize, exchange: &str, key: &str, properties: AMQPProperties) {
+    fn publish(&mut self, channel: usize, exchange: &str, key: &str, properties: &AMQPProperties) {
         let method = PublishMethod {
             exchange: exchange.as_bytes().into(),
             routing_key: key.as_bytes().into(),
             mandatory: true,
             immediate: false,
         };
-        let (properties, body) = ((&properties).into(), bytes::Bytes::from_static(b"body"));
+        let (properties, body) = (properties.into(), bytes::Bytes::from_static(b"body"));
         self.send(channel, Command::Publish { method, properties, body });
     }
 
@@ -238,10 +238,10 @@ impl World {
                 if let Some(ttl) = ttl {
                     properties = properties.with_expiration(ttl.to_string().into());
                 }
-                self.publish(channel, "", QUEUES[queue], properties);
+                self.publish(channel, "", QUEUES[queue], &properties);
             }
             Step::Broadcast { channel } => {
-                self.publish(channel, "amq.fanout", "", AMQPProperties::default());
+                self.publish(channel, "amq.fanout", "", &AMQPProperties::default());
             }
             Step::Consume { channel, queue, prefetch, no_ack } => {
                 self.basic(channel, Basic::Qos(basic::Qos { prefetch_count: prefetch, global: false }));
