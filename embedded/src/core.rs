@@ -4,6 +4,7 @@ mod access;
 mod admin;
 #[cfg(feature = "management")]
 mod admin_messages;
+mod answers;
 #[cfg(any(test, feature = "fuzzing"))]
 mod books;
 mod channel;
@@ -46,6 +47,8 @@ mod vhost;
 pub use self::history::{Fate, Requeued};
 pub(crate) use self::{
     access::{Permissions, User},
+    answers::{answer_name, is_answer},
+    connection::client_name,
     effect::{Carrier, Command, Opening, Output, PublishMethod},
     error::{AmqpError, Scope},
     fault_plan::FaultPlan,

@@ -23,6 +23,8 @@ pub struct State {
     pub bindings: Vec<BindingState>,
     /// All open connections, the oldest first.
     pub connections: Vec<ConnectionState>,
+    /// How many channels have something that an [`AnswerFault`](crate::AnswerFault) holds back; channel 0 of a connection is one, too.
+    pub held_channels: u64,
 }
 
 impl State {

@@ -106,6 +106,8 @@ pub(crate) enum Output {
     Cut,
     /// A fault: nothing is read or written any more, and the TCP connection stays open.
     Mute,
+    /// A fault: what the client sends is read and not handled any more.
+    Swallow,
     /// A fault: nothing is read for so long.
     PauseReading(Duration),
     /// A fault: nothing is read until the connection is unblocked.

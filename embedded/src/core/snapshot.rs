@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::state::Core;
 use super::text::shown;
-use super::{Millis, Name, table};
+use super::{Millis, Name};
 use crate::inspect::{BindingState, ConnectionState, ConsumerState, Published, QueueState, State};
 
 impl Core {
@@ -34,7 +34,7 @@ impl Core {
             channels.sort_unstable();
             state.connections.push(ConnectionState {
                 name: open.name.clone(),
-                client_name: table::get_string(&open.client_properties, "connection_name").map(str::to_owned),
+                client_name: open.client_name().map(str::to_owned),
                 user: open.user.clone(),
                 vhost: open.vhost.clone(),
                 channels,

@@ -73,6 +73,14 @@ impl Outbox {
         }
     }
 
+    /// Moves everything of another one behind what is here.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.close_tail();
+        other.close_tail();
+        self.pending += other.pending;
+        self.chunks.append(&mut other.chunks);
+    }
+
     /// Moves everything behind what the socket has not taken yet. It counts until [`Self::written`].
     pub(crate) fn take(&mut self, into: &mut VecDeque<Bytes>) {
         self.close_tail();
