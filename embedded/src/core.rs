@@ -4,6 +4,7 @@ mod access;
 mod admin;
 #[cfg(feature = "management")]
 mod admin_messages;
+mod answers;
 #[cfg(any(test, feature = "fuzzing"))]
 mod books;
 mod channel;
@@ -19,13 +20,16 @@ mod error;
 mod exchange;
 mod fault_plan;
 mod faulty;
+pub(crate) mod field;
 mod history;
 mod ids;
 mod message;
 mod policy;
+pub(crate) mod properties;
 mod publish;
 mod pump;
 mod queue;
+mod readable;
 mod reply_to;
 mod settle;
 mod snapshot;
@@ -34,6 +38,7 @@ pub(crate) mod table;
 mod teardown;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 mod time;
 mod timers;
 mod topology;
@@ -42,12 +47,14 @@ mod vhost;
 pub use self::history::{Fate, Requeued};
 pub(crate) use self::{
     access::{Permissions, User},
-    effect::{Command, Opening, Output},
+    answers::{answer_name, is_answer},
+    connection::client_name,
+    effect::{Carrier, Command, Opening, Output, PublishMethod},
     error::{AmqpError, Scope},
     fault_plan::FaultPlan,
     faulty::is_counted,
     ids::{ChannelId, ConnectionId, ConsumerKey},
-    message::{Entry, Message, Name},
+    message::{Entry, Key, Message, Name},
     policy::{ApplyTo, Policy as PolicyRule},
     state::{Core, CoreSettings},
     time::Millis,

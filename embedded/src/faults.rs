@@ -1,10 +1,12 @@
 //! Faults that a test asks for: what a healthy RabbitMQ does once a year, on demand.
 
+mod answer;
 mod control;
 
 use std::fmt;
 use std::time::Duration;
 
+pub use self::answer::AnswerFault;
 pub use self::control::Faults;
 
 /// What goes wrong.
@@ -20,6 +22,18 @@ pub enum Fault {
     CutConnectionAfter,
     /// Nothing is read or written any more while the TCP connection stays open, after the method: what a dead network looks like.
     HalfOpen,
+    /// Whatever the client sends is swallowed, after the method, while heartbeats and deliveries still go out: a connection that lives
+    /// and answers nothing.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = garenne_embedded::Broker::start().await?;
+    /// // No confirm comes any more on the connections that are open now; a new one works.
+    /// broker.faults().strike(&garenne_embedded::Fault::Swallow);
+    /// # Ok(())
+    /// # }
+    /// ```
+    Swallow,
     /// The broker reads nothing for so long, in real time, after the method; what it has to say still goes out.
     PauseReading(Duration),
     /// Closes the connection with this reply code and text, instead of the method.

@@ -23,6 +23,8 @@ pub struct State {
     pub bindings: Vec<BindingState>,
     /// All open connections, the oldest first.
     pub connections: Vec<ConnectionState>,
+    /// How many channels have something that an [`AnswerFault`](crate::AnswerFault) holds back; channel 0 of a connection is one, too.
+    pub held_channels: u64,
 }
 
 impl State {
@@ -139,10 +141,15 @@ pub struct ConnectionState {
 pub struct Published {
     /// The exchange; empty for the default exchange.
     pub exchange: Arc<str>,
-    /// The routing key.
+    /// The routing key; what is not UTF-8 as `\xff`.
     pub routing_key: Arc<str>,
-    /// The properties as they are delivered.
+    /// The routing key as it was sent.
+    pub routing_key_bytes: Bytes,
+    /// The properties as they are delivered. In short strings, what is not UTF-8 is written as `\xff` and cut at 255 bytes; tables in the headers
+    /// are told 100 levels deep, and what is deeper as a byte array.
     pub properties: AMQPProperties,
+    /// The properties as they are delivered, as they stand in the content header: flags and fields.
+    pub properties_bytes: Bytes,
     /// The body.
     pub body: Bytes,
     /// Whether it came back to its publisher as unroutable.

@@ -1,5 +1,6 @@
 //! The shell around the core: sockets, frames, handshakes. [`engine`] and what it uses do no I/O and are tested without any.
 
+mod answers;
 mod assembly;
 mod connection;
 mod encode;

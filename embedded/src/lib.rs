@@ -22,5 +22,5 @@ pub use self::{
     admin::{AdminError, Policy},
     broker::Broker,
     builder::{Builder, StartError},
-    faults::{Fault, Faults},
+    faults::{AnswerFault, Fault, Faults},
 };

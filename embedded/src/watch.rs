@@ -17,7 +17,7 @@ impl Broker {
     /// Returns everything that the broker holds now.
     #[must_use]
     pub fn state(&self) -> State {
-        self.hub().look(|engine, now| engine.core.snapshot(now))
+        self.hub().look(|engine, now| engine.snapshot(now))
     }
 
     /// Returns the latest messages that were published and what became of each, the oldest first; dead letters are messages of

@@ -29,6 +29,7 @@ mod dead_letter_routing;
 mod delayed_retry;
 mod exchange_declare;
 mod exchange_graph;
+mod foreign;
 mod frames;
 mod get;
 mod max_length;
@@ -66,6 +67,7 @@ struct Behaviour {
 const BEHAVIOURS: &[&[Behaviour]] = &[
     connection::BEHAVIOURS,
     frames::BEHAVIOURS,
+    foreign::BEHAVIOURS,
     channel::BEHAVIOURS,
     exchange_declare::BEHAVIOURS,
     binding::BEHAVIOURS,

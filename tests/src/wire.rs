@@ -11,6 +11,7 @@ mod expect;
 mod handshake;
 mod journal;
 mod method;
+pub mod raw;
 mod socket;
 mod table;
 mod topology;

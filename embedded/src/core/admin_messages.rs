@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::basic::AMQPProperties;
 use bytes::Bytes;
 
 use super::access::{Caller, Resource};
 use super::effect::Output;
 use super::history::Fate;
+use super::properties::Properties;
 use super::publish::new_message;
 use super::queue::Return;
 use super::state::Core;
 use super::vhost::Vhost;
-use super::{AmqpError, ConnectionId, Message, Millis, Name};
+use super::{AmqpError, ConnectionId, Message, Millis, Name, text};
 
 /// What becomes of messages that an administrator gets: the `ackmode` of the management API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Taken {
 }
 
 /// A message that was got: with the properties of its delivery, whether it was delivered before, and how many are left.
-pub(crate) type Got = (Arc<Message>, Option<Box<AMQPProperties>>, bool, u64);
+pub(crate) type Got = (Arc<Message>, Option<Properties>, bool, u64);
 
 /// No connection has this number.
 const NOBODY: ConnectionId = 0;
@@ -59,10 +59,15 @@ impl Core {
         &mut self,
         now: Millis,
         (vhost, exchange, key): (&str, &str, &str),
-        properties: AMQPProperties,
+        properties: Properties,
         body: Bytes,
     ) -> Result<bool, AmqpError> {
-        let message = Arc::new(new_message(self.history.next_id(), (exchange, key), properties, body)?);
+        let message = Arc::new(new_message(
+            self.history.next_id(),
+            (exchange.into(), text::key(key)),
+            properties,
+            body,
+        )?);
         let found =
             self.vhosts.get(vhost).ok_or_else(|| AmqpError::not_found(format!("no vhost '{vhost}'")))?;
         let mut queues = Vec::new();

@@ -46,7 +46,7 @@ pub(crate) struct Channel {
     /// The consumer of direct replies.
     pub(crate) reply: Option<ReplyConsumer>,
     /// The exchange that a publish was last allowed to, and the topology's age then: spares the check for each message.
-    pub(crate) allowed: Option<(String, u64)>,
+    pub(crate) allowed: Option<(Name, u64)>,
 }
 
 impl Channel {

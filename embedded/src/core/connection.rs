@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::channel::Channel;
-use super::{ChannelId, Name};
+use super::{ChannelId, Name, table};
 
 /// An open connection.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl Connection {
         }
     }
 
+    /// Returns what the client calls itself.
+    pub(crate) fn client_name(&self) -> Option<&str> {
+        client_name(&self.client_properties)
+    }
+
     /// Returns whether the client told that it has a capability: <https://www.rabbitmq.com/docs/consumer-cancel>.
     pub(crate) fn has_capability(&self, name: &str) -> bool {
         match self.client_properties.inner().get("capabilities") {
@@ -42,4 +47,9 @@ impl Connection {
             _ => false,
         }
     }
+}
+
+/// Returns the name that a client tells of itself: <https://www.rabbitmq.com/docs/connections#client-provided-names>.
+pub(crate) fn client_name(client_properties: &FieldTable) -> Option<&str> {
+    table::get_string(client_properties, "connection_name")
 }

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use amq_protocol::protocol::basic::{
-    AMQPMethod, Cancel, CancelOk, Consume, ConsumeOk, Get, GetEmpty, GetOk, Qos, QosOk,
+    AMQPMethod, Cancel, CancelOk, Consume, ConsumeOk, Get, GetEmpty, Qos, QosOk,
 };
 
 use super::access::Resource;
 use super::channel::Unacked;
-use super::effect::Output;
+use super::effect::{Carrier, Output};
 use super::history::{Fate, tag};
 use super::publish::short;
 use super::queue::Subscription;
@@ -129,13 +129,11 @@ impl Core {
         let message = Arc::clone(&entry.message);
         let state = self.channel(connection, channel)?;
         let delivery_tag = state.next_tag();
-        let answer = AMQPMethod::GetOk(GetOk {
+        let carrier = Carrier::GetOk {
             delivery_tag,
             redelivered: entry.redelivered,
-            exchange: short(&message.exchange),
-            routing_key: short(&message.routing_key),
             message_count: u32::try_from(ready).unwrap_or(u32::MAX),
-        });
+        };
         let fate = if method.no_ack {
             Fate::Acked { consumer: tag(None) }
         } else {
@@ -149,7 +147,7 @@ impl Core {
             Fate::Unacked { consumer: tag(None) }
         };
         self.history.note(&message, &name, || fate);
-        self.effects.push((connection, Output::Content { channel, method: answer, message, properties }));
+        self.effects.push((connection, Output::Content { channel, carrier, message, properties }));
         Ok(())
     }
 

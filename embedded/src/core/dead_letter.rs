@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::basic::AMQPProperties;
-
 use super::death::{self, Circumstances};
 use super::history::{Fate, left};
+use super::properties::Property;
 use super::queue::{Discard, Progress, Publish, Reason};
 use super::state::{Core, QueueRef};
-use super::{Message, Millis, Name};
+use super::{Key, Message, Millis, Name};
 
 impl Core {
     /// Puts copies that left a queue on the list of [`Self::settle`].
@@ -89,7 +88,7 @@ impl Core {
         queue: &Name,
         reason: Reason,
         exchange: Name,
-        key: Option<Name>,
+        key: Option<Key>,
         time: u64,
     ) -> Message {
         let how = Circumstances {
@@ -98,14 +97,17 @@ impl Core {
             time,
             exchange: &message.exchange,
             routing_keys: message.visible_keys(),
-            expiration: message.properties.expiration().as_ref().map(ToString::to_string),
+            expiration: message.properties.raw(Property::Expiration).map(<[u8]>::to_vec),
         };
         let mut dead = message.clone();
         let is_first = dead.deaths.is_empty();
         death::record(&mut dead.deaths, &how);
-        let mut headers = dead.properties.headers().clone().unwrap_or_default();
-        death::write_headers(&mut headers, &dead.deaths, &how, is_first);
-        dead.properties = without_expiration(dead.properties).with_headers(headers);
+        let mut properties = death::write_headers(&dead.properties, &dead.deaths, &how, is_first);
+        if how.expiration.is_some() {
+            // So that it does not expire again: <https://www.rabbitmq.com/docs/dlx#effects>.
+            properties = properties.with(Property::Expiration, None);
+        }
+        dead.properties = properties;
         dead.id = self.history.next_id();
         dead.exchange = exchange;
         if let Some(key) = key {
@@ -114,35 +116,4 @@ impl Core {
         }
         dead
     }
-}
-
-/// Takes the time to live away, so that the message does not expire again: <https://www.rabbitmq.com/docs/dlx#effects>.
-fn without_expiration(properties: AMQPProperties) -> AMQPProperties {
-    if properties.expiration().is_none() {
-        return properties;
-    }
-    let mut rest = AMQPProperties::default();
-    macro_rules! keep {
-        ($($field:ident => $with:ident),+ $(,)?) => {
-            $(if let Some(value) = properties.$field().clone() {
-                rest = rest.$with(value);
-            })+
-        };
-    }
-    keep! {
-        content_type => with_content_type,
-        content_encoding => with_content_encoding,
-        headers => with_headers,
-        delivery_mode => with_delivery_mode,
-        priority => with_priority,
-        correlation_id => with_correlation_id,
-        reply_to => with_reply_to,
-        message_id => with_message_id,
-        timestamp => with_timestamp,
-        kind => with_type,
-        user_id => with_user_id,
-        app_id => with_app_id,
-        cluster_id => with_cluster_id,
-    }
-    rest
 }

@@ -2,10 +2,10 @@
 //!
 //! <https://www.rabbitmq.com/docs/dlx#effects>; `mc.erl`, `record_death` and `is_cycle_v2`; `mc_amqpl.erl`, `deaths_to_headers`.
 
-use amq_protocol::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
-
-use super::Name;
+use super::field::{Field, long_string, write, write_entry};
+use super::properties::{Edit, Properties};
 use super::queue::Reason;
+use super::{Key, Name};
 
 /// All deaths for one reason in one queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +17,8 @@ pub(crate) struct Death {
     time: u64,
     exchange: Name,
     /// With the keys of `CC`, without those of `BCC`.
-    routing_keys: Vec<Name>,
-    original_expiration: Option<String>,
+    routing_keys: Vec<Key>,
+    original_expiration: Option<Vec<u8>>,
 }
 
 /// Where and how a message dies.
@@ -31,9 +31,9 @@ pub(crate) struct Circumstances<'m> {
     /// The exchange that the message was last published to.
     pub(crate) exchange: &'m Name,
     /// Its keys, without those of `BCC`.
-    pub(crate) routing_keys: Vec<Name>,
+    pub(crate) routing_keys: Vec<Key>,
     /// Its property `expiration`.
-    pub(crate) expiration: Option<String>,
+    pub(crate) expiration: Option<Vec<u8>>,
 }
 
 /// Records a death; the newest pair of queue and reason comes first.
@@ -63,43 +63,50 @@ pub(crate) fn is_cycle(deaths: &[Death], target: &str) -> bool {
     deaths[..=last].iter().all(|death| death.reason != Reason::Rejected)
 }
 
-/// Writes the headers `x-death`, `x-last-death-*` and, at the first death, `x-first-death-*`.
+/// Returns the properties with the headers `x-death`, `x-last-death-*` and, at the first death, `x-first-death-*`.
 pub(crate) fn write_headers(
-    headers: &mut FieldTable,
+    properties: &Properties,
     deaths: &[Death],
     how: &Circumstances<'_>,
     is_first: bool,
-) {
-    let table = deaths.iter().map(|death| AMQPValue::FieldTable(death_table(death))).collect::<Vec<_>>();
-    headers.insert("x-death".into(), AMQPValue::FieldArray(FieldArray::from(table)));
-    let which: &[&str] = if is_first { &["first", "last"] } else { &["last"] };
-    for which in which {
-        let mut set = |what: &str, value: &str| {
-            headers.insert(ShortString::from(format!("x-{which}-death-{what}")), long_string(value));
-        };
-        set("reason", how.reason.as_str());
-        set("queue", how.queue);
-        set("exchange", how.exchange);
+) -> Properties {
+    let mut history = Vec::new();
+    for death in deaths {
+        write(&mut history, Field { kind: b'F', bytes: &death_table(death) });
     }
+    let [reason, queue, exchange] =
+        [how.reason.as_str(), how.queue, how.exchange].map(|text| Some(long_string(text.as_bytes())));
+    let mut edits: Vec<Edit<'_>> = vec![
+        (b"x-death", Some(Field { kind: b'A', bytes: &history })),
+        (b"x-last-death-reason", reason),
+        (b"x-last-death-queue", queue),
+        (b"x-last-death-exchange", exchange),
+    ];
+    if is_first {
+        edits.push((b"x-first-death-reason", reason));
+        edits.push((b"x-first-death-queue", queue));
+        edits.push((b"x-first-death-exchange", exchange));
+    }
+    properties.with_headers(&edits)
 }
 
-fn death_table(death: &Death) -> FieldTable {
-    let mut table = FieldTable::default();
-    let keys = death.routing_keys.iter().map(|key| long_string(key)).collect::<Vec<_>>();
-    table.insert("count".into(), AMQPValue::LongLongInt(death.count));
-    table.insert("reason".into(), long_string(death.reason.as_str()));
-    table.insert("queue".into(), long_string(&death.queue));
-    table.insert("time".into(), AMQPValue::Timestamp(death.time));
-    table.insert("exchange".into(), long_string(&death.exchange));
-    table.insert("routing-keys".into(), AMQPValue::FieldArray(FieldArray::from(keys)));
+/// The entries stand in RabbitMQ's order: `mc_amqpl.erl`, `death_table`.
+fn death_table(death: &Death) -> Vec<u8> {
+    let mut table = Vec::new();
+    let mut keys = Vec::new();
+    for key in &death.routing_keys {
+        write(&mut keys, long_string(key));
+    }
     if let Some(expiration) = &death.original_expiration {
-        table.insert("original-expiration".into(), long_string(expiration));
+        write_entry(&mut table, b"original-expiration", long_string(expiration));
     }
+    write_entry(&mut table, b"count", Field { kind: b'l', bytes: &death.count.to_be_bytes() });
+    write_entry(&mut table, b"reason", long_string(death.reason.as_str().as_bytes()));
+    write_entry(&mut table, b"queue", long_string(death.queue.as_bytes()));
+    write_entry(&mut table, b"time", Field { kind: b'T', bytes: &death.time.to_be_bytes() });
+    write_entry(&mut table, b"exchange", long_string(death.exchange.as_bytes()));
+    write_entry(&mut table, b"routing-keys", Field { kind: b'A', bytes: &keys });
     table
-}
-
-fn long_string(text: &str) -> AMQPValue {
-    AMQPValue::LongString(LongString::from(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Core {
         }
         let result = match command {
             Command::Publish { method, properties, body } => {
-                self.publish(now, origin, &method, *properties, body)
+                self.publish(now, origin, method, properties, body)
             }
             Command::Method(AMQPClass::Basic(method)) => self.basic(now, origin, method),
             Command::Method(AMQPClass::Exchange(method)) => self.exchange(now, origin, method),

@@ -3,6 +3,7 @@
 use amq_protocol::types::{AMQPValue, ShortString};
 
 use super::table;
+use super::text::printed;
 
 /// Returns what RabbitMQ calls the type of a value in its error texts: `rabbit_binary_parser.erl`, `parse_table`.
 pub(crate) fn type_name(value: &AMQPValue) -> &'static str {
@@ -30,9 +31,9 @@ pub(crate) fn type_name(value: &AMQPValue) -> &'static str {
 /// Returns a value as an error text prints it: texts as they are (`~ts`), everything else as a term (`~tp`).
 pub(crate) fn value(value: &AMQPValue) -> String {
     match value {
-        AMQPValue::LongString(text) => text.to_string(),
+        AMQPValue::LongString(text) => printed(text.as_bytes()).into_owned(),
         AMQPValue::ShortString(text) => text.to_string(),
-        AMQPValue::ByteArray(bytes) => String::from_utf8_lossy(bytes.as_slice()).into_owned(),
+        AMQPValue::ByteArray(bytes) => printed(bytes.as_slice()).into_owned(),
         other => term(other),
     }
 }
@@ -77,7 +78,14 @@ pub(crate) fn binary(bytes: &[u8]) -> String {
     if text.is_empty() || !text.chars().all(is_printable) {
         return self::bytes(bytes);
     }
-    let mut quoted = String::with_capacity(text.len() + 6);
+    let suffix = if text.is_ascii() { "" } else { "/utf8" };
+    format!("<<{}{suffix}>>", string(text))
+}
+
+/// Writes text as Erlang prints a string: in quotes.
+pub(crate) fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
     for c in text.chars() {
         match c {
             '"' => quoted.push_str("\\\""),
@@ -92,8 +100,8 @@ pub(crate) fn binary(bytes: &[u8]) -> String {
             c => quoted.push(c),
         }
     }
-    let suffix = if text.is_ascii() { "" } else { "/utf8" };
-    format!("<<\"{quoted}\"{suffix}>>")
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use amq_protocol::protocol::basic::{AMQPMethod, Cancel};
 use amq_protocol::protocol::{AMQPClass, connection};
 
+use super::connection::Connection;
 use super::effect::{Command, Output};
 use super::history::Fate;
 use super::publish::short;
@@ -53,6 +54,7 @@ impl Core {
                 self.effects.push((connection, Output::Cut));
             }
             Fault::HalfOpen => self.effects.push((connection, Output::Mute)),
+            Fault::Swallow => self.effects.push((connection, Output::Swallow)),
             Fault::PauseReading(time) => self.effects.push((connection, Output::PauseReading(time))),
             Fault::CloseConnection { code, text } => {
                 self.effects.push((connection, Output::CloseConnection(AmqpError { code, text })));
@@ -79,9 +81,13 @@ impl Core {
         self.settle(now);
     }
 
-    /// Applies a fault to every connection.
-    pub(crate) fn strike_all(&mut self, now: Millis, fault: &Fault) {
-        let mut connections: Vec<_> = self.connections.keys().copied().collect();
+    /// Applies a fault to the connections whose client's name contains a text; the empty one is in every name and in none.
+    pub(crate) fn strike_named(&mut self, now: Millis, name: &str, fault: &Fault) {
+        let is_meant = |open: &Connection| {
+            name.is_empty() || open.client_name().is_some_and(|client| client.contains(name))
+        };
+        let meant = self.connections.iter().filter(|(_, open)| is_meant(open));
+        let mut connections: Vec<_> = meant.map(|(connection, _)| *connection).collect();
         connections.sort_unstable();
         for connection in connections {
             self.strike_connection(now, connection, fault.clone());

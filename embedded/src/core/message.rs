@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::basic::AMQPProperties;
 use bytes::Bytes;
 
 use super::Millis;
 use super::death::Death;
+use super::properties::Properties;
 
 /// The name of an exchange, a queue, a vhost or a consumer; cheap to clone.
 pub(crate) type Name = Arc<str>;
+
+/// A routing key of a message: any bytes.
+pub(crate) type Key = Arc<[u8]>;
 
 /// A message as its publisher sent it, or as dead-lettering rewrote it; all queues that it reached share it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,17 +22,17 @@ pub(crate) struct Message {
     /// The exchange that it was published to; empty for the default exchange.
     pub(crate) exchange: Name,
     /// The routing key of the publish; what `CC` and `BCC` add is in [`Self::keys`].
-    pub(crate) routing_key: Name,
+    pub(crate) routing_key: Key,
     /// Further routing keys: those of the header `CC`, then those of `BCC`, which is no longer in the properties.
-    pub(crate) further_keys: Vec<Name>,
+    pub(crate) further_keys: Vec<Key>,
     /// The keys of `BCC`, which nobody is told.
-    pub(crate) hidden_keys: Vec<Name>,
+    pub(crate) hidden_keys: Vec<Key>,
     /// How it died so far, the latest pair of queue and reason first.
     pub(crate) deaths: Vec<Death>,
     /// How often its delivery failed before it died, which its new queues count on: `mc.erl`, the annotation `delivery_count`.
     pub(crate) failures: u32,
     /// Its properties, as they are delivered.
-    pub(crate) properties: AMQPProperties,
+    pub(crate) properties: Properties,
     /// Its body.
     pub(crate) body: Bytes,
 }
@@ -38,13 +41,13 @@ impl Message {
     /// Returns every key that it is routed by: the publish's own and those of `CC` and `BCC`.
     ///
     /// <https://www.rabbitmq.com/docs/sender-selected>
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Name> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.routing_key).chain(&self.further_keys)
     }
 
     /// Returns the keys without those of `BCC`, also if one of them is all that a dead letter is routed by: `mc.erl`, `record_death`.
-    pub(crate) fn visible_keys(&self) -> Vec<Name> {
-        let mut keys: Vec<Name> = self.keys().cloned().collect();
+    pub(crate) fn visible_keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.keys().cloned().collect();
         for hidden in &self.hidden_keys {
             if let Some(index) = keys.iter().position(|key| key == hidden) {
                 keys.remove(index);

@@ -4,16 +4,17 @@
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::basic::{self, AMQPMethod, AMQPProperties, Return};
-use amq_protocol::types::{AMQPValue, FieldTable};
 use bytes::Bytes;
 
 use super::confirms::ack;
-use super::effect::Output;
+use super::effect::{Carrier, Output, PublishMethod};
+use super::field::Table;
 use super::history::Fate;
+use super::properties::{Edit, Properties, Property};
 use super::queue::Publish;
 use super::state::Core;
-use super::{AmqpError, ChannelId, ConnectionId, Message, Millis, Name, erlang, reply_to, table};
+use super::text::{latin1, printed};
+use super::{AmqpError, ChannelId, ConnectionId, Key, Message, Millis, Name, erlang, reply_to};
 
 /// The largest time to live, ten years in milliseconds: `rabbit_misc.erl`, `check_expiry`.
 const MAX_EXPIRY: u64 = 315_360_000_000;
@@ -27,21 +28,21 @@ impl Core {
         &mut self,
         now: Millis,
         (connection, channel): (ConnectionId, ChannelId),
-        method: &basic::Publish,
-        mut properties: AMQPProperties,
+        method: PublishMethod,
+        mut properties: Properties,
         body: Bytes,
     ) -> Result<(), AmqpError> {
         if method.immediate {
             return Err(AmqpError::not_implemented("immediate=true"));
         }
         check_size(body.len())?;
-        self.check_allowed(connection, channel, method)?;
+        let exchange = self.check_allowed(connection, channel, &method.exchange)?;
         self.override_reply_to(connection, channel, &mut properties)?;
         read_expiration(&properties)?;
         let sequence =
             self.channel(connection, channel)?.confirms.as_mut().map(super::confirms::Confirms::next);
         self.check_user(connection, &properties)?;
-        let address = (method.exchange.as_str(), method.routing_key.as_str());
+        let address = (exchange, method.routing_key);
         let message = Arc::new(new_message(self.history.next_id(), address, properties, body)?);
         self.history.publish(Arc::clone(&message), false);
         if std::mem::take(&mut self.refuse_next) {
@@ -106,40 +107,45 @@ impl Core {
         outcome
     }
 
-    /// Whether the connection may publish to the exchange; the answer is kept until something changes.
+    /// Returns the exchange's name if the connection may publish to it; the answer is kept until something changes.
     fn check_allowed(
         &mut self,
         connection: ConnectionId,
         channel: ChannelId,
-        method: &basic::Publish,
-    ) -> Result<(), AmqpError> {
-        let (age, exchange) = (self.age, method.exchange.as_str());
-        let known = &self.channel(connection, channel)?.allowed;
-        if known.as_ref().is_some_and(|(allowed, then)| allowed == exchange && *then == age) {
-            return Ok(());
+        exchange: &[u8],
+    ) -> Result<Name, AmqpError> {
+        let age = self.age;
+        if let Some((allowed, then)) = &self.channel(connection, channel)?.allowed
+            && allowed.as_bytes() == exchange
+            && *then == age
+        {
+            return Ok(allowed.clone());
         }
         let (vhost, caller) = self.vhost_of(connection)?;
-        vhost.check_publish(&caller, exchange)?;
-        self.channel(connection, channel)?.allowed = Some((exchange.to_owned(), age));
+        let exchange = vhost.check_publish(&caller, exchange)?;
+        self.channel(connection, channel)?.allowed = Some((exchange.clone(), age));
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.has_published = true;
         }
-        Ok(())
+        Ok(exchange)
     }
 
     /// <https://www.rabbitmq.com/docs/validated-user-id>
-    fn check_user(&self, connection: ConnectionId, properties: &AMQPProperties) -> Result<(), AmqpError> {
-        let (Some(claimed), Some(open)) = (properties.user_id(), self.connections.get(&connection)) else {
+    fn check_user(&self, connection: ConnectionId, properties: &Properties) -> Result<(), AmqpError> {
+        let (Some(claimed), Some(open)) =
+            (properties.raw(Property::UserId), self.connections.get(&connection))
+        else {
             return Ok(());
         };
         let is_impersonator = || {
             self.users.get(&open.user).is_some_and(|user| user.tags.iter().any(|tag| tag == "impersonator"))
         };
-        if claimed.as_str() == &*open.user || is_impersonator() {
+        if claimed == open.user.as_bytes() || is_impersonator() {
             return Ok(());
         }
         Err(AmqpError::precondition_failed(format!(
-            "user_id property set to '{claimed}' but authenticated user was '{}'",
+            "user_id property set to '{}' but authenticated user was '{}'",
+            printed(claimed),
             open.user
         )))
     }
@@ -155,14 +161,9 @@ impl Core {
     ) {
         if is_mandatory {
             self.history.returned(message);
-            let method = AMQPMethod::Return(Return {
-                reply_code: 312,
-                reply_text: "NO_ROUTE".into(),
-                exchange: short(&message.exchange),
-                routing_key: short(&message.routing_key),
-            });
+            let carrier = Carrier::Return { reply_code: 312, reply_text: "NO_ROUTE" };
             let message = Arc::clone(message);
-            self.effects.push((connection, Output::Content { channel, method, message, properties: None }));
+            self.effects.push((connection, Output::Content { channel, carrier, message, properties: None }));
         }
         match sequence {
             // At once, as RabbitMQ does it: nothing is to be waited for.
@@ -219,15 +220,15 @@ impl Core {
         &mut self,
         connection: ConnectionId,
         channel: ChannelId,
-        properties: &mut AMQPProperties,
+        properties: &mut Properties,
     ) -> Result<(), AmqpError> {
-        if properties.reply_to().as_ref().is_none_or(|to| to.as_str() != reply_to::PSEUDO_QUEUE) {
+        if properties.raw(Property::ReplyTo) != Some(reply_to::PSEUDO_QUEUE.as_bytes()) {
             return Ok(());
         }
         let Some(reply) = &self.channel(connection, channel)?.reply else {
             return Err(AmqpError::precondition_failed("fast reply consumer does not exist"));
         };
-        *properties = std::mem::take(properties).with_reply_to(short(&reply.queue));
+        *properties = properties.with(Property::ReplyTo, Some(reply.queue.as_bytes()));
         Ok(())
     }
 }
@@ -238,8 +239,8 @@ pub(super) fn short(name: &str) -> amq_protocol::types::ShortString {
 }
 
 /// Returns the time to live that a message asks for, in milliseconds: `rabbit_basic.erl`, `parse_expiration`.
-pub(crate) fn expiration(properties: &AMQPProperties) -> Option<u64> {
-    properties.expiration().as_ref()?.as_str().parse().ok()
+pub(crate) fn expiration(properties: &Properties) -> Option<u64> {
+    std::str::from_utf8(properties.raw(Property::Expiration)?).ok()?.parse().ok()
 }
 
 /// `rabbit_channel.erl`, `check_msg_size`.
@@ -252,15 +253,16 @@ fn check_size(size: usize) -> Result<(), AmqpError> {
 }
 
 /// Reads the time to live as Erlang's `string:to_integer` does: `rabbit_basic.erl`, `parse_expiration`.
-fn read_expiration(properties: &AMQPProperties) -> Result<Option<u64>, AmqpError> {
-    let Some(text) = properties.expiration() else { return Ok(None) };
-    let text = text.as_str();
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+fn read_expiration(properties: &Properties) -> Result<Option<u64>, AmqpError> {
+    let Some(bytes) = properties.raw(Property::Expiration) else { return Ok(None) };
+    // Each byte is a character there, whatever its encoding.
+    let text = latin1(bytes);
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let reason = if end == 0 {
         "no_integer".to_owned()
     } else if end < digits.len() {
-        format!("{{leftover_string,{:?}}}", &digits[end..])
+        format!("{{leftover_string,{}}}", erlang::string(&digits[end..]))
     } else if text.starts_with('-') && !digits.trim_start_matches('0').is_empty() {
         format!("{{value_negative,-{}}}", digits.trim_start_matches('0'))
     } else {
@@ -269,25 +271,28 @@ fn read_expiration(properties: &AMQPProperties) -> Result<Option<u64>, AmqpError
             _ => format!("{{value_too_large,{}}}", digits.trim_start_matches('0')),
         }
     };
-    Err(AmqpError::precondition_failed(format!("invalid expiration '{text}': {reason}")))
+    Err(AmqpError::precondition_failed(format!("invalid expiration '{}': {reason}", printed(bytes))))
 }
 
 /// Makes a message of what was published.
 pub(super) fn new_message(
     id: u64,
-    (exchange, key): (&str, &str),
-    mut properties: AMQPProperties,
+    (exchange, routing_key): (Name, Key),
+    mut properties: Properties,
     body: Bytes,
 ) -> Result<Message, AmqpError> {
     if let Some(ttl) = read_expiration(&properties)? {
         // Told as a number from here on: `mc_amqpl.erl`, `protocol_state`.
-        properties = properties.with_expiration(short(&ttl.to_string()));
+        let ttl = ttl.to_string();
+        if properties.raw(Property::Expiration) != Some(ttl.as_bytes()) {
+            properties = properties.with(Property::Expiration, Some(ttl.as_bytes()));
+        }
     }
     let keys = header_routes(&mut properties)?;
     Ok(Message {
         id,
-        exchange: exchange.into(),
-        routing_key: key.into(),
+        exchange,
+        routing_key,
         hidden_keys: keys.hidden,
         further_keys: keys.all,
         deaths: Vec::new(),
@@ -299,38 +304,32 @@ pub(super) fn new_message(
 
 /// The keys of the headers `CC` and `BCC`.
 struct HeaderRoutes {
-    all: Vec<Name>,
-    hidden: Vec<Name>,
+    all: Vec<Key>,
+    hidden: Vec<Key>,
 }
 
 /// Reads `CC` and `BCC` and takes `BCC` out: `rabbit_basic.erl`, `header_routes`.
-fn header_routes(properties: &mut AMQPProperties) -> Result<HeaderRoutes, AmqpError> {
+fn header_routes(properties: &mut Properties) -> Result<HeaderRoutes, AmqpError> {
     let mut routes = HeaderRoutes { all: Vec::new(), hidden: Vec::new() };
-    let Some(headers) = properties.headers() else { return Ok(routes) };
-    if !headers.contains_key("CC") && !headers.contains_key("BCC") {
-        return Ok(routes);
-    }
+    let headers = properties.headers();
     read_keys(headers, "CC", &mut routes.all)?;
-    read_keys(headers, "BCC", &mut routes.hidden)?;
-    routes.all.extend_from_slice(&routes.hidden);
-    if headers.contains_key("BCC") {
-        let mut rest = headers.inner().clone();
-        rest.remove("BCC");
-        *properties = std::mem::take(properties).with_headers(FieldTable::from(rest));
+    if read_keys(headers, "BCC", &mut routes.hidden)? {
+        routes.all.extend_from_slice(&routes.hidden);
+        let without: [Edit<'_>; 1] = [(b"BCC", None)];
+        *properties = properties.with_headers(&without);
     }
     Ok(routes)
 }
 
-fn read_keys(headers: &FieldTable, header: &str, keys: &mut Vec<Name>) -> Result<(), AmqpError> {
-    match headers.inner().get(header) {
-        None => Ok(()),
-        Some(AMQPValue::FieldArray(array)) => {
-            keys.extend(array.as_slice().iter().filter_map(table::string).map(Name::from));
-            Ok(())
-        }
-        Some(other) => Err(AmqpError::precondition_failed(format!(
+/// Returns whether there is such a header.
+fn read_keys(headers: Table<'_>, header: &str, keys: &mut Vec<Key>) -> Result<bool, AmqpError> {
+    let Some(found) = headers.get(header.as_bytes()) else { return Ok(false) };
+    let Some(array) = found.array() else {
+        return Err(AmqpError::precondition_failed(format!(
             "invalid message: {{unacceptable_type_in_header,{header:?},{}}}",
-            erlang::type_name(other)
-        ))),
-    }
+            found.type_name()
+        )));
+    };
+    keys.extend(array.filter(|value| value.kind == b'S').map(|value| Key::from(value.bytes)));
+    Ok(true)
 }

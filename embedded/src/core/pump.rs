@@ -1,12 +1,13 @@
 //! Work that commands leave behind: deliveries to consumers, dead letters, timers.
 
-use amq_protocol::protocol::basic::{AMQPMethod, Cancel, Deliver};
+use amq_protocol::protocol::basic::{AMQPMethod, Cancel};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::channel::Unacked;
-use super::effect::Output;
+use super::effect::{Carrier, Output};
 use super::history::{Fate, tag};
+use super::properties::Properties;
 use super::publish::short;
 use super::queue::{Assignment, Discard, Queue, Return};
 use super::state::{Core, QueueRef};
@@ -113,7 +114,7 @@ impl Core {
         &mut self,
         queue: &Name,
         assignment: Assignment,
-        properties: Option<Box<amq_protocol::protocol::basic::AMQPProperties>>,
+        properties: Option<Properties>,
         deadline: Option<Millis>,
     ) {
         let Assignment { consumer, no_ack, entry } = assignment;
@@ -125,13 +126,11 @@ impl Core {
         };
         let delivery_tag = channel.next_tag();
         let message = Arc::clone(&entry.message);
-        let method = AMQPMethod::Deliver(Deliver {
-            consumer_tag: short(&consumer.tag),
+        let carrier = Carrier::Deliver {
+            consumer_tag: consumer.tag.clone(),
             delivery_tag,
             redelivered: entry.redelivered,
-            exchange: short(&message.exchange),
-            routing_key: short(&message.routing_key),
-        });
+        };
         history.note(&message, queue, || {
             let consumer = tag(Some(&consumer));
             if no_ack { Fate::Acked { consumer } } else { Fate::Unacked { consumer } }
@@ -143,7 +142,7 @@ impl Core {
             let (consumer, queue) = (Some(consumer), queue.clone());
             channel.hold(Unacked { tag: delivery_tag, queue, consumer, entry: Some(entry), deadline });
         }
-        effects.push((connection, Output::Content { channel: on, method, message, properties }));
+        effects.push((connection, Output::Content { channel: on, carrier, message, properties }));
     }
 
     /// Fires every timer that is due.

@@ -17,9 +17,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::basic::AMQPProperties;
-use amq_protocol::types::AMQPValue;
-
 pub(crate) use self::consumers::{Consumer, Subscription};
 pub(crate) use self::parts::{
     Assignment, Counts, Declaration, Discard, Progress, Publish, QueueKind, Reason, Return,
@@ -30,6 +27,8 @@ use self::consumers::Consumers;
 use self::delayed::Delayed;
 use self::ready::{Expiry, Ready};
 use self::stream::Stream;
+use super::field::Field;
+use super::properties::{Edit, Properties, Property};
 use super::publish::expiration;
 use super::{AmqpError, Entry, Message, Millis, Name};
 
@@ -152,7 +151,7 @@ impl Queue {
     fn entry(&mut self, now: Millis, message: Arc<Message>) -> Entry {
         let position = self.next_position;
         self.next_position += 1;
-        let given = *message.properties.priority();
+        let given = message.properties.octet(Property::Priority);
         let priority = if self.is_quorum() {
             given.unwrap_or(QUORUM_DEFAULT_PRIORITY).min(QUORUM_MAX_PRIORITY)
         } else {
@@ -254,7 +253,7 @@ impl Queue {
     ///
     /// <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>, <https://www.rabbitmq.com/docs/streams#consuming>;
     /// `rabbit_fifo_client.erl`, `add_delivery_count_header`.
-    pub(crate) fn delivery_properties(&self, entry: &Entry) -> Option<Box<AMQPProperties>> {
+    pub(crate) fn delivery_properties(&self, entry: &Entry) -> Option<Properties> {
         let mut told: Vec<(&str, i64)> = Vec::new();
         match self.declaration.kind {
             QueueKind::Quorum if entry.acquired > 0 || entry.failures > 0 => {
@@ -268,17 +267,12 @@ impl Queue {
             QueueKind::Stream => told.push(("x-stream-offset", entry.position.cast_signed())),
             _ => return None,
         }
-        let own = entry.message.properties.clone();
-        let (properties, mut headers) = if self.is_stream() {
-            stream_properties::kept(own)
-        } else {
-            let headers = own.headers().clone().unwrap_or_default();
-            (own, headers)
-        };
-        for (header, count) in told {
-            headers.insert(header.into(), AMQPValue::LongLongInt(count));
-        }
-        Some(Box::new(properties.with_headers(headers)))
+        let counts: Vec<_> =
+            told.iter().map(|(header, count)| (header.as_bytes(), count.to_be_bytes())).collect();
+        let edits: Vec<Edit<'_>> =
+            counts.iter().map(|(header, bytes)| (*header, Some(Field { kind: b'l', bytes }))).collect();
+        let own = &entry.message.properties;
+        Some(if self.is_stream() { stream_properties::kept(own, &edits) } else { own.with_headers(&edits) })
     }
 }
 

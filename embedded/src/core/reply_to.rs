@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use amq_protocol::protocol::basic::{AMQPMethod, Consume, ConsumeOk, Deliver};
+use amq_protocol::protocol::basic::{AMQPMethod, Consume, ConsumeOk};
 use amq_protocol::protocol::queue;
 
 use super::channel::ReplyConsumer;
-use super::effect::Output;
+use super::effect::{Carrier, Output};
 use super::publish::short;
 use super::state::Core;
 use super::{AmqpError, ChannelId, ConnectionId, Message, Name};
@@ -66,24 +66,18 @@ impl Core {
         message: &Arc<Message>,
         sequence: Option<u64>,
     ) -> Result<bool, AmqpError> {
-        let key = &message.routing_key;
+        let Ok(key) = std::str::from_utf8(&message.routing_key) else { return Ok(false) };
         if !message.exchange.is_empty() || !is_reply_queue(key) {
             return Ok(false);
         }
         if let Some(&(to, on)) = self.reply_queues.get(key)
             && let Some(reply) = &self.channel(to, on)?.reply
         {
-            let consumer_tag = short(&reply.tag);
+            let consumer_tag = reply.tag.clone();
             let delivery_tag = self.channel(to, on)?.next_tag();
-            let method = AMQPMethod::Deliver(Deliver {
-                consumer_tag,
-                delivery_tag,
-                redelivered: false,
-                exchange: short(""),
-                routing_key: short(key),
-            });
+            let carrier = Carrier::Deliver { consumer_tag, delivery_tag, redelivered: false };
             let message = Arc::clone(message);
-            self.effects.push((to, Output::Content { channel: on, method, message, properties: None }));
+            self.effects.push((to, Output::Content { channel: on, carrier, message, properties: None }));
         }
         self.confirm(connection, channel, sequence, true);
         Ok(true)

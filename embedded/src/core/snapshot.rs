@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::state::Core;
-use super::{Millis, Name, table};
+use super::text::shown;
+use super::{Millis, Name};
 use crate::inspect::{BindingState, ConnectionState, ConsumerState, Published, QueueState, State};
 
 impl Core {
@@ -33,7 +34,7 @@ impl Core {
             channels.sort_unstable();
             state.connections.push(ConnectionState {
                 name: open.name.clone(),
-                client_name: table::get_string(&open.client_properties, "connection_name").map(str::to_owned),
+                client_name: open.client_name().map(str::to_owned),
                 user: open.user.clone(),
                 vhost: open.vhost.clone(),
                 channels,
@@ -46,8 +47,10 @@ impl Core {
     pub(crate) fn published(&self) -> Vec<Published> {
         let records = self.history.records().map(|record| Published {
             exchange: record.message.exchange.clone(),
-            routing_key: record.message.routing_key.clone(),
-            properties: record.message.properties.clone(),
+            routing_key: shown(&record.message.routing_key).into(),
+            routing_key_bytes: record.message.routing_key.to_vec().into(),
+            properties: record.message.properties.readable(),
+            properties_bytes: record.message.properties.encoded().to_vec().into(),
             body: record.message.body.clone(),
             is_returned: record.is_returned,
             is_dead_letter: record.is_dead_letter,

@@ -25,6 +25,15 @@ pub(crate) fn string(value: &AMQPValue) -> Option<&str> {
     }
 }
 
+/// Returns the bytes of a string of either kind.
+pub(crate) fn bytes(value: &AMQPValue) -> Option<&[u8]> {
+    match value {
+        AMQPValue::LongString(s) => Some(s.as_bytes()),
+        AMQPValue::ShortString(s) => Some(s.as_str().as_bytes()),
+        _ => None,
+    }
+}
+
 /// Looks up a whole number.
 pub(crate) fn get_integer(table: &FieldTable, key: &str) -> Option<i64> {
     table.inner().get(key).and_then(integer)

@@ -7,7 +7,10 @@ use amq_protocol::protocol::{AMQPClass, basic, confirm, exchange, queue};
 use amq_protocol::types::{AMQPValue, FieldTable};
 use proptest::prelude::*;
 
-use super::{Command, ConnectionId, Core, CoreSettings, Fate, Millis, Opening, Output, Permissions, User};
+use super::{
+    Carrier, Command, ConnectionId, Core, CoreSettings, Fate, Millis, Opening, Output, Permissions,
+    PublishMethod, User,
+};
 
 const QUEUES: [&str; 5] = ["classic", "quorum", "short", "full", "dead"];
 
@@ -193,11 +196,10 @@ impl World {
         let mut effects = std::collections::VecDeque::new();
         self.core.drain_effects(self.now, &mut effects);
         for (connection, output) in effects {
-            let Output::Content { channel, method, .. } = output else { continue };
-            let tag = match method {
-                Basic::Deliver(method) => method.delivery_tag,
-                Basic::GetOk(method) => method.delivery_tag,
-                _ => continue,
+            let Output::Content { channel, carrier, .. } = output else { continue };
+            let tag = match carrier {
+                Carrier::Deliver { delivery_tag, .. } | Carrier::GetOk { delivery_tag, .. } => delivery_tag,
+                Carrier::Return { .. } => continue,
             };
             self.tags.entry((connection, channel)).or_default().push(tag);
         }
@@ -218,14 +220,14 @@ impl World {
         tag
     }
 
-    fn publish(&mut self, channel: usize, exchange: &str, key: &str, properties: AMQPProperties) {
-        let method = basic::Publish {
-            exchange: exchange.into(),
-            routing_key: key.into(),
+    fn publish(&mut self, channel: usize, exchange: &str, key: &str, properties: &AMQPProperties) {
+        let method = PublishMethod {
+            exchange: exchange.as_bytes().into(),
+            routing_key: key.as_bytes().into(),
             mandatory: true,
             immediate: false,
         };
-        let (properties, body) = (Box::new(properties), bytes::Bytes::from_static(b"body"));
+        let (properties, body) = (properties.into(), bytes::Bytes::from_static(b"body"));
         self.send(channel, Command::Publish { method, properties, body });
     }
 
@@ -236,10 +238,10 @@ impl World {
                 if let Some(ttl) = ttl {
                     properties = properties.with_expiration(ttl.to_string().into());
                 }
-                self.publish(channel, "", QUEUES[queue], properties);
+                self.publish(channel, "", QUEUES[queue], &properties);
             }
             Step::Broadcast { channel } => {
-                self.publish(channel, "amq.fanout", "", AMQPProperties::default());
+                self.publish(channel, "amq.fanout", "", &AMQPProperties::default());
             }
             Step::Consume { channel, queue, prefetch, no_ack } => {
                 self.basic(channel, Basic::Qos(basic::Qos { prefetch_count: prefetch, global: false }));

@@ -66,7 +66,9 @@ impl Vhost {
         queues.clear();
         if exchange.is_empty() {
             for key in message.keys() {
-                if let Some((name, _)) = self.queues.get_key_value(key) {
+                // The names of queues are UTF-8.
+                let found = std::str::from_utf8(key).ok().and_then(|key| self.queues.get_key_value(key));
+                if let Some((name, _)) = found {
                     add(queues, name);
                 }
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConfirmOrder, ConnectFault, Fault, Injected};
+use super::{AnswerFault, ConfirmOrder, ConnectFault, Fault, Injected};
 use crate::core::{FaultPlan, Millis, is_counted};
 use crate::io::{Engine, Hub};
 
@@ -83,6 +83,45 @@ impl Faults {
         self.plan(|plan| plan.every_connection = Some(fault));
     }
 
+    /// Resets every connection that is made from now on, as a port does where nobody listens, until this is called with `false`. Those that
+    /// are open stay. Accepting and closing them instead: [`on_every_connection`](Self::on_every_connection).
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = garenne_embedded::Broker::start().await?;
+    /// broker.faults().refuse_connections(true);
+    /// broker.faults().strike(&garenne_embedded::Fault::CutConnection);
+    /// // The client tries in vain.
+    /// broker.faults().refuse_connections(false);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refuse_connections(&self, is_refusing: bool) {
+        self.plan(|plan| plan.every_connection = is_refusing.then_some(ConnectFault::Refuse));
+    }
+
+    /// Holds back or swallows something that the broker sends, from now on: see [`AnswerFault`]. Of several faults the first that
+    /// strikes counts. Such faults are not in the [`log`](Self::log).
+    pub fn on_answer(&self, fault: AnswerFault) {
+        self.act(|engine, _| engine.answers.add(fault));
+    }
+
+    /// Sends everything that [`AnswerFault::hold`] held back, and holds nothing back any more; what is to be swallowed still is.
+    pub fn release_answers(&self) {
+        self.act(|engine, now| engine.release_answers(now));
+    }
+
+    /// Strikes the open connections now whose client's `connection_name` contains a text, as [`strike`](Self::strike) does all.
+    ///
+    /// # Panics
+    ///
+    /// If the fault is only for a publish.
+    #[track_caller]
+    pub fn strike_named(&self, connection_name: &str, fault: &Fault) {
+        assert_for_connections(fault);
+        self.act(|engine, now| engine.core.strike_named(now, connection_name, fault));
+    }
+
     /// Strikes every open connection now. That is not in the [`log`](Self::log): it strikes at no method.
     ///
     /// # Panics
@@ -90,11 +129,8 @@ impl Faults {
     /// If the fault is only for a publish.
     #[track_caller]
     pub fn strike(&self, fault: &Fault) {
-        assert!(
-            !fault.is_for_publish(),
-            "{fault:?} does nothing to a connection; ask for it with `on_nth_publish`"
-        );
-        self.act(|engine, now| engine.core.strike_all(now, fault));
+        assert_for_connections(fault);
+        self.act(|engine, now| engine.core.strike_named(now, "", fault));
     }
 
     /// Strikes methods at random: of a million, so many are struck by one of these faults. The same seed and the same methods in the
@@ -142,10 +178,12 @@ impl Faults {
         self.act(|engine, _| engine.core.release_confirms());
     }
 
-    /// Forgets every fault that has not struck yet, and sends confirms as RabbitMQ does.
+    /// Forgets every fault that has not struck yet, sends confirms as RabbitMQ does, and every answer that was held back.
     pub fn clear(&self) {
-        self.act(|engine, _| {
+        self.act(|engine, now| {
             engine.core.faults.clear();
+            engine.answers.clear();
+            engine.release_answers(now);
             engine.core.release_confirms();
         });
     }
@@ -168,9 +206,17 @@ impl Faults {
     }
 }
 
+#[track_caller]
+fn assert_for_connections(fault: &Fault) {
+    assert!(
+        !fault.is_for_publish(),
+        "{fault:?} does nothing to a connection; ask for it with `on_nth_publish`"
+    );
+}
+
 /// Checks a number that is counted from 1: the next method or connection.
 #[track_caller]
-fn from_one(nth: u64) -> u64 {
+pub(super) fn from_one(nth: u64) -> u64 {
     assert!(nth > 0, "a fault at number 0 never strikes; the next one is number 1");
     nth
 }

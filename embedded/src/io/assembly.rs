@@ -1,13 +1,14 @@
 //! Puts commands together from the frames of a channel: `rabbit_command_assembler.erl`.
 
 use amq_protocol::protocol::AMQPClass;
-use amq_protocol::protocol::basic::{AMQPMethod, AMQPProperties, Publish};
+use amq_protocol::protocol::basic::AMQPMethod;
 use bytes::Bytes;
 
 use super::fault::{Fault, MethodId};
 use super::frame::Part;
-use super::method::{read_method, read_properties};
-use crate::core::AmqpError;
+use super::method::{Read, read_method, read_properties};
+use crate::core::properties::Properties;
+use crate::core::{AmqpError, PublishMethod};
 
 /// The largest body that the protocol takes: 512 MiB. What a publish may carry is less and checked with the publish.
 ///
@@ -22,7 +23,7 @@ pub(crate) enum Complete {
     /// A method without content.
     Method(MethodId, AMQPClass),
     /// A publish.
-    Publish(Publish, Box<AMQPProperties>, Bytes),
+    Publish(PublishMethod, Properties, Bytes),
     /// A content that only brokers send.
     Unimplemented(MethodId),
 }
@@ -40,7 +41,7 @@ pub(crate) enum Assembly {
         /// The method.
         carrier: Carrier,
         /// The properties, read already; what is wrong with them comes out when the body is complete.
-        properties: Result<Box<AMQPProperties>, Fault>,
+        properties: Result<Properties, Fault>,
         /// How many bytes are to come.
         remaining: u64,
         /// What has come.
@@ -52,7 +53,7 @@ pub(crate) enum Assembly {
 #[derive(Debug)]
 pub(crate) enum Carrier {
     /// The one that clients send.
-    Publish(Publish),
+    Publish(PublishMethod),
     /// `basic.return`, `basic.deliver` or `basic.get-ok`.
     Other(MethodId),
 }
@@ -66,11 +67,11 @@ impl Assembly {
             (Self::Method, Part::Method(class, method, fields)) => {
                 let parsed = read_method(class, method, fields)?;
                 *self = match parsed {
-                    AMQPClass::Basic(AMQPMethod::Publish(publish)) => Self::Header(Carrier::Publish(publish)),
-                    AMQPClass::Basic(
+                    Read::Publish(publish) => Self::Header(Carrier::Publish(publish)),
+                    Read::Other(AMQPClass::Basic(
                         AMQPMethod::Return(_) | AMQPMethod::Deliver(_) | AMQPMethod::GetOk(_),
-                    ) => Self::Header(Carrier::Other((class, method))),
-                    other => return Ok(Some(Complete::Method((class, method), other))),
+                    )) => Self::Header(Carrier::Other((class, method))),
+                    Read::Other(other) => return Ok(Some(Complete::Method((class, method), other))),
                 };
                 Ok(None)
             }
@@ -119,7 +120,7 @@ impl Assembly {
     fn body(
         &mut self,
         carrier: Carrier,
-        properties: Result<Box<AMQPProperties>, Fault>,
+        properties: Result<Properties, Fault>,
         remaining: u64,
         mut body: Vec<u8>,
         fragment: &[u8],
@@ -160,11 +161,7 @@ impl Carrier {
         }
     }
 
-    fn complete(
-        self,
-        properties: Result<Box<AMQPProperties>, Fault>,
-        body: Bytes,
-    ) -> Result<Complete, Fault> {
+    fn complete(self, properties: Result<Properties, Fault>, body: Bytes) -> Result<Complete, Fault> {
         match self {
             Self::Publish(publish) => Ok(Complete::Publish(publish, properties?, body)),
             Self::Other(id) => Ok(Complete::Unimplemented(id)),
@@ -206,7 +203,7 @@ mod tests {
                     complete = assembly.next(Part::Body(part)).unwrap();
                 }
                 let Some(Complete::Publish(publish, _, body)) = complete else { panic!("{complete:?}") };
-                assert_eq!((publish.exchange.as_str(), publish.routing_key.as_str()), ("x", "key"));
+                assert_eq!((&*publish.exchange, &*publish.routing_key), (&b"x"[..], &b"key"[..]));
                 assert!(publish.mandatory && !publish.immediate);
                 assert_eq!(body, b"abc".as_slice());
             }

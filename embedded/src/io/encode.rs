@@ -2,11 +2,12 @@
 
 use amq_protocol::frame::WriteContext;
 use amq_protocol::protocol::AMQPClass;
-use amq_protocol::protocol::basic::{AMQPMethod, AMQPProperties, gen_properties};
+use amq_protocol::protocol::basic::AMQPMethod;
 use amq_protocol::protocol::gen_class;
 
 use super::frame::{BODY, FRAME_END, HEADER, HEADER_SIZE, HEARTBEAT, METHOD};
-use crate::core::ChannelId;
+use crate::core::properties::Properties;
+use crate::core::{Carrier, ChannelId, Message};
 
 /// A heartbeat.
 pub(crate) const HEARTBEAT_FRAME: [u8; 8] = [HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END];
@@ -22,14 +23,6 @@ pub(crate) fn method(out: &mut Vec<u8>, channel: ChannelId, method: &AMQPClass) 
 /// Writes the frame of a method of the class `basic`.
 pub(crate) fn basic(out: &mut Vec<u8>, channel: ChannelId, method: &AMQPMethod) {
     match method {
-        AMQPMethod::Deliver(deliver) => frame(out, METHOD, channel, |out| {
-            id(out, 60);
-            short_string(out, deliver.consumer_tag.as_str());
-            out.extend_from_slice(&deliver.delivery_tag.to_be_bytes());
-            out.push(deliver.redelivered.into());
-            short_string(out, deliver.exchange.as_str());
-            short_string(out, deliver.routing_key.as_str());
-        }),
         AMQPMethod::Ack(ack) => frame(out, METHOD, channel, |out| {
             id(out, 80);
             out.extend_from_slice(&ack.delivery_tag.to_be_bytes());
@@ -39,27 +32,43 @@ pub(crate) fn basic(out: &mut Vec<u8>, channel: ChannelId, method: &AMQPMethod) 
     }
 }
 
-/// Writes the frame of a content header.
-pub(crate) fn header(
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-    channel: ChannelId,
-    body_size: u64,
-    properties: &AMQPProperties,
-) {
+/// Writes the frame of a method that carries a message.
+pub(crate) fn carrier(out: &mut Vec<u8>, channel: ChannelId, carrier: &Carrier, message: &Message) {
+    let address = |out: &mut Vec<u8>| {
+        short_string(out, message.exchange.as_bytes());
+        short_string(out, &message.routing_key);
+    };
+    frame(out, METHOD, channel, |out| match carrier {
+        Carrier::Deliver { consumer_tag, delivery_tag, redelivered } => {
+            id(out, 60);
+            short_string(out, consumer_tag.as_bytes());
+            out.extend_from_slice(&delivery_tag.to_be_bytes());
+            out.push((*redelivered).into());
+            address(out);
+        }
+        Carrier::GetOk { delivery_tag, redelivered, message_count } => {
+            id(out, 71);
+            out.extend_from_slice(&delivery_tag.to_be_bytes());
+            out.push((*redelivered).into());
+            address(out);
+            out.extend_from_slice(&message_count.to_be_bytes());
+        }
+        Carrier::Return { reply_code, reply_text } => {
+            id(out, 50);
+            out.extend_from_slice(&reply_code.to_be_bytes());
+            short_string(out, reply_text.as_bytes());
+            address(out);
+        }
+    });
+}
+
+/// Writes the frame of a content header: one, however large it is (`rabbit_binary_generator.erl`, `build_content_frames`).
+pub(crate) fn header(out: &mut Vec<u8>, channel: ChannelId, body_size: u64, properties: &Properties) {
     frame(out, HEADER, channel, |out| {
         out.extend_from_slice(&60_u16.to_be_bytes());
         out.extend_from_slice(&[0, 0]);
         out.extend_from_slice(&body_size.to_be_bytes());
-        if properties.bitmask() == 0 {
-            out.extend_from_slice(&[0, 0]);
-            return;
-        }
-        scratch.clear();
-        let context = WriteContext::from(std::mem::take(scratch));
-        let written = gen_properties(properties)(context).expect("a vector takes any bytes");
-        out.extend_from_slice(&written.write);
-        *scratch = written.write;
+        out.extend_from_slice(properties.encoded());
     });
 }
 
@@ -99,7 +108,7 @@ fn id(out: &mut Vec<u8>, method: u8) {
     out.extend_from_slice(&[0, 60, 0, method]);
 }
 
-fn short_string(out: &mut Vec<u8>, text: &str) {
+fn short_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(u8::try_from(text.len()).expect("a short string has at most 255 bytes"));
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }

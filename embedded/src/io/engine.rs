@@ -6,7 +6,8 @@ use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::connection::{AMQPMethod, CloseOk};
 use bytes::Bytes;
 
-use super::fault::{Fault, close_connection};
+use super::answers::Answers;
+use super::fault::{Fault, MethodId, close_connection};
 use super::frame::{self, FRAME_MIN_SIZE, Frame, Part};
 use super::handshake::{Handshake, PROTOCOL_HEADER, Step, negotiate};
 use super::limits::Limits;
@@ -14,12 +15,15 @@ use super::login;
 use super::peer::{Peer, PeerId, Phase, Status};
 use super::session::Reply;
 use crate::core::{AmqpError, ConnectionId, Core, Millis, Output};
+use crate::inspect::State;
 
 /// All connections and the core.
 #[derive(Debug)]
 pub(crate) struct Engine {
     /// The core.
     pub(crate) core: Core,
+    /// What happens to answers.
+    pub(crate) answers: Answers,
     limits: Limits,
     peers: HashMap<PeerId, Peer>,
     last_peer: PeerId,
@@ -35,6 +39,7 @@ impl Engine {
     pub(crate) fn new(core: Core, limits: Limits) -> Self {
         Self {
             core,
+            answers: Answers::default(),
             limits,
             peers: HashMap::new(),
             last_peer: 0,
@@ -69,14 +74,14 @@ impl Engine {
 
     /// Takes one frame; `None` if there is no complete one or none is wanted.
     fn receive_one(&mut self, now: Millis, id: PeerId, name: &str, input: &[u8]) -> Option<usize> {
-        let Self { core, limits, peers, .. } = self;
+        let Self { core, answers, limits, peers, .. } = self;
         let peer = peers.get_mut(&id)?;
         let frame_max = match &mut peer.phase {
             Phase::Header => {
                 let header = input.first_chunk()?;
                 match negotiate(*header) {
                     Ok(start) => {
-                        peer.outbox.method(0, &start);
+                        answers.method(peer, 0, &start);
                         peer.phase = Phase::Handshake(Box::new(Handshake::new(name.to_owned(), *limits)));
                     }
                     Err(other) => {
@@ -90,6 +95,7 @@ impl Engine {
             Phase::Open(_) if peer.is_full || peer.is_mute || peer.is_blocked || peer.pause.is_some() => {
                 return None;
             }
+            Phase::Open(_) if peer.is_swallowing => return (!input.is_empty()).then_some(input.len()),
             Phase::Open(session) => session.frame_max(),
             Phase::Closing => limits.frame_max.max(FRAME_MIN_SIZE),
             Phase::Deaf | Phase::Ended | Phase::Cut => return (!input.is_empty()).then_some(input.len()),
@@ -104,7 +110,10 @@ impl Engine {
         let reply = match &mut peer.phase {
             Phase::Handshake(handshake) => match handshake.frame(&frame, core) {
                 Ok(Step::Quiet) => Ok(Reply::None),
-                Ok(Step::Send(method)) => Ok(Reply::Send(0, method)),
+                Ok(Step::Send(method)) => {
+                    peer.client_name = handshake.client_name().map(str::to_owned);
+                    Ok(Reply::Send(0, method))
+                }
                 Ok(Step::Open(method, session)) => {
                     peer.heartbeat = session.heartbeat();
                     self.by_connection.insert(session.connection(), id);
@@ -126,7 +135,7 @@ impl Engine {
             Ok(Reply::None) => {}
             Ok(Reply::Send(channel, method)) => {
                 if let Some(peer) = self.peers.get_mut(&id) {
-                    peer.outbox.method(channel, &method);
+                    self.answers.method(peer, channel, &method);
                 }
                 self.hold_back(now, id);
             }
@@ -146,12 +155,18 @@ impl Engine {
         tracing::debug!(peer = id, ?fault, is_told, "connection ends");
         match fault {
             Fault::Close(error, method) if is_told => {
-                self.close(now, id, Phase::Closing, Some(&close_connection(&error, method)));
+                self.close_with(now, id, Phase::Closing, &error, method);
             }
-            Fault::Deaf(error) if is_told => {
-                self.close(now, id, Phase::Deaf, Some(&close_connection(&error, (0, 0))));
-            }
+            Fault::Deaf(error) if is_told => self.close_with(now, id, Phase::Deaf, &error, (0, 0)),
             _ => self.close(now, id, Phase::Ended, None),
+        }
+    }
+
+    /// Ends a connection with an error, without a word if the error's text does not fit.
+    fn close_with(&mut self, now: Millis, id: PeerId, phase: Phase, error: &AmqpError, method: MethodId) {
+        match close_connection(error, method) {
+            Some(method) => self.close(now, id, phase, Some(&method)),
+            None => self.close(now, id, Phase::Ended, None),
         }
     }
 
@@ -167,7 +182,7 @@ impl Engine {
             peer.is_full = false;
             peer.is_blocked = false;
             if let Some(method) = method {
-                peer.outbox.method(0, method);
+                self.answers.method(peer, 0, method);
             }
             peer.wake.notify_one();
         }
@@ -193,7 +208,7 @@ impl Engine {
             let is_open = self.peers.get(&id).is_some_and(|peer| matches!(peer.phase, Phase::Open(_)));
             let error =
                 AmqpError::connection_forced("broker forced connection closure with reason 'shutdown'");
-            let method = is_open.then(|| close_connection(&error, (0, 0)));
+            let method = is_open.then(|| close_connection(&error, (0, 0))).flatten();
             self.close(now, id, Phase::Ended, method.as_ref());
             self.flush(now);
         }
@@ -250,6 +265,27 @@ impl Engine {
         self.peers.get(&id).is_some_and(|peer| matches!(peer.phase, Phase::Open(_)))
     }
 
+    /// Sends what a fault held back.
+    pub(crate) fn release_answers(&mut self, now: Millis) {
+        self.answers.hold_nothing();
+        let mut released = Vec::new();
+        for (&id, peer) in &mut self.peers {
+            for (_, held) in std::mem::take(&mut peer.held) {
+                peer.outbox.append(held);
+                peer.wake.notify_one();
+                released.push(id);
+            }
+        }
+        released.into_iter().for_each(|id| self.hold_back(now, id));
+    }
+
+    /// Returns everything that the broker holds.
+    pub(crate) fn snapshot(&self, now: Millis) -> State {
+        let mut state = self.core.snapshot(now);
+        state.held_channels = self.peers.values().map(|peer| peer.held.len() as u64).sum();
+        state
+    }
+
     /// Hands out what the core wants to have written, in its order.
     pub(crate) fn flush(&mut self, now: Millis) {
         loop {
@@ -269,24 +305,24 @@ impl Engine {
         match output {
             _ if peer.is_mute => {}
             Output::Method(channel, method) if session.is_open(channel) => {
-                peer.outbox.method(channel, &method);
+                self.answers.method(peer, channel, &method);
             }
-            Output::Content { channel, method, message, properties } if session.is_open(channel) => {
+            Output::Content { channel, carrier, message, properties } if session.is_open(channel) => {
                 let frame_max = session.frame_max();
-                peer.outbox.content(channel, &method, &message, properties.as_deref(), frame_max);
+                self.answers.content(peer, channel, &carrier, &message, properties.as_ref(), frame_max);
             }
             // The channel was closed since: `rabbit_channel.erl`, `send`.
             Output::Method(..) | Output::Content { .. } => {}
             Output::CloseChannel(channel, error) => {
                 // Nothing of this channel goes out from here on, so its effects need not be waited for.
-                if let Reply::Send(channel, method) =
-                    session.close_channel(now, channel, &error, (0, 0), &mut self.core)
-                {
-                    peer.outbox.method(channel, &method);
+                match session.close_channel(now, channel, &error, (0, 0), &mut self.core) {
+                    Ok(Reply::Send(channel, method)) => self.answers.method(peer, channel, &method),
+                    Ok(_) => {}
+                    Err(fault) => self.fail(now, id, fault),
                 }
             }
             Output::CloseConnection(error) => {
-                self.close(now, id, Phase::Closing, Some(&close_connection(&error, (0, 0))));
+                self.close_with(now, id, Phase::Closing, &error, (0, 0));
             }
             Output::Cut => {
                 peer.outbox.clear();
@@ -296,6 +332,7 @@ impl Engine {
                 peer.outbox.clear();
                 peer.is_mute = true;
             }
+            Output::Swallow => peer.is_swallowing = true,
             Output::PauseReading(time) => peer.pause = Some(time),
             Output::Block(is_blocked) => peer.is_blocked = is_blocked,
         }

@@ -1,6 +1,7 @@
 //! What a client does wrong, and how it is told.
 
 use amq_protocol::protocol::{AMQPClass, channel, connection};
+use amq_protocol::types::ShortString;
 
 use crate::core::AmqpError;
 
@@ -30,43 +31,38 @@ impl Fault {
     }
 }
 
-/// Returns the text of an error as it goes over the wire; RabbitMQ cuts it to 255 characters.
+/// Returns the text of an error as it goes over the wire: cut to 255 characters. `None` if these are more than 255 bytes, which no short
+/// string holds: RabbitMQ crashes then.
 ///
 /// `rabbit_binary_generator.erl`, `amqp_exception_explanation`.
-pub(crate) fn reply_text(error: &AmqpError) -> String {
+fn reply_text(error: &AmqpError) -> Option<ShortString> {
     // A crash inside RabbitMQ is reported with the bare name.
     let mut text = if error.text.is_empty() { error.name().to_owned() } else { error.to_string() };
     if text.chars().count() > LIMIT {
         text = text.chars().take(LIMIT - ELLIPSIS.len()).collect::<String>() + ELLIPSIS;
     }
-    // A short string counts bytes; here RabbitMQ would fail to encode it.
-    while text.len() > LIMIT {
-        text.pop();
-    }
-    text
+    ShortString::try_new(text).ok()
 }
 
 const LIMIT: usize = 255;
 const ELLIPSIS: &str = "...";
 
-/// Makes the method that closes a connection.
-pub(crate) fn close_connection(error: &AmqpError, (class_id, method_id): MethodId) -> AMQPClass {
-    AMQPClass::Connection(connection::AMQPMethod::Close(connection::Close {
-        reply_code: error.code,
-        reply_text: reply_text(error).into(),
-        class_id,
-        method_id,
-    }))
+/// Makes the method that closes a connection; `None` if its text does not fit: RabbitMQ's reader crashes, and the client is not told.
+pub(crate) fn close_connection(error: &AmqpError, (class_id, method_id): MethodId) -> Option<AMQPClass> {
+    let reply_text = reply_text(error)?;
+    let close = connection::Close { reply_code: error.code, reply_text, class_id, method_id };
+    Some(AMQPClass::Connection(connection::AMQPMethod::Close(close)))
 }
 
 /// Makes the method that closes a channel.
-pub(crate) fn close_channel(error: &AmqpError, (class_id, method_id): MethodId) -> AMQPClass {
-    AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
-        reply_code: error.code,
-        reply_text: reply_text(error).into(),
-        class_id,
-        method_id,
-    }))
+///
+/// # Errors
+///
+/// If the text does not fit: RabbitMQ's channel crashes, which ends the connection.
+pub(crate) fn close_channel(error: &AmqpError, (class_id, method_id): MethodId) -> Result<AMQPClass, Fault> {
+    let reply_text = reply_text(error).ok_or_else(|| Fault::close(AmqpError::internal_error("")))?;
+    let close = channel::Close { reply_code: error.code, reply_text, class_id, method_id };
+    Ok(AMQPClass::Channel(channel::AMQPMethod::Close(close)))
 }
 
 #[cfg(test)]
@@ -75,10 +71,11 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_to_a_short_string() {
-        let text = reply_text(&AmqpError::not_allowed("v".repeat(300)));
-        assert_eq!(text.len(), 255);
-        assert!(text.starts_with("NOT_ALLOWED - vvv") && text.ends_with("vv..."), "{text}");
-        assert_eq!(reply_text(&AmqpError::internal_error("")), "INTERNAL_ERROR");
-        assert!(reply_text(&AmqpError::not_allowed("é".repeat(300))).len() <= 255);
+        let text = |error| reply_text(&error).map(|text| text.to_string());
+        let long = text(AmqpError::not_allowed("v".repeat(300))).unwrap();
+        assert_eq!(long.len(), 255);
+        assert!(long.starts_with("NOT_ALLOWED - vvv") && long.ends_with("vv..."), "{long}");
+        assert_eq!(text(AmqpError::internal_error("")).unwrap(), "INTERNAL_ERROR");
+        assert_eq!(text(AmqpError::not_allowed("é".repeat(130))), None, "144 characters, 274 bytes");
     }
 }

@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::login;
 use super::method::read_method0;
 use super::session::Session;
-use crate::core::{AmqpError, Core, Name, Opening};
+use crate::core::{AmqpError, Core, Name, Opening, client_name};
 
 /// How long a connection may take to open; RabbitMQ's `handshake_timeout`.
 pub(crate) const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -79,6 +79,16 @@ impl Handshake {
         match &self.state {
             State::Opening { tuned, .. } => tuned.frame_max,
             State::Starting | State::Tuning { .. } => FRAME_MIN_SIZE,
+        }
+    }
+
+    /// Returns what the client calls itself, once it has told.
+    pub(crate) fn client_name(&self) -> Option<&str> {
+        match &self.state {
+            State::Starting => None,
+            State::Tuning { client_properties, .. } | State::Opening { client_properties, .. } => {
+                client_name(client_properties)
+            }
         }
     }
 

@@ -3,7 +3,11 @@
 //! The codec reads field tables by recursion and reports every fault alike. RabbitMQ tells faults apart, and hostile nesting must
 //! not overflow the stack; so the raw bytes are walked first, in a loop.
 
-/// The deepest nesting of tables and arrays that is read. RabbitMQ has no limit but the size of the frame.
+use crate::core::field::{Step, Walk};
+use crate::core::properties::KINDS;
+
+/// The deepest nesting of tables and arrays that is read in the arguments of methods, which the codec reads by recursion. RabbitMQ has no
+/// limit but the size of the frame, and neither have the headers of messages here.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// What is wrong with the fields of a method or with properties.
@@ -11,17 +15,28 @@ pub(crate) const MAX_DEPTH: usize = 100;
 pub(crate) enum Malformed {
     /// Too few bytes or too many.
     Fields,
-    /// A short string is not UTF-8.
+    /// A short string is not UTF-8 where RabbitMQ insists on it.
     Text,
-    /// A field table contradicts itself or holds a type that does not exist.
+    /// A field table contradicts itself, or holds a type that does not exist or a float that is no number.
     Table,
     /// A field table is nested deeper than [`MAX_DEPTH`].
     Depth,
 }
 
+/// What is right, and yet not as a client library would write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// Whether all keys of the table are UTF-8.
+    pub(crate) has_text_keys: bool,
+    /// Whether each value of the table stands in the form in which RabbitMQ writes it.
+    pub(crate) is_plain: bool,
+    /// How many tables and arrays are within each other.
+    depth: usize,
+}
+
 /// Returns the kinds of a method's fields, one letter each; `None` if there is no such method.
 ///
-/// b: octet or bits, w: 16 bits, d: 32 bits, q: 64 bits, s: short string, l: long string, t: table.
+/// b: octet or bits, w: 16 bits, d: 32 bits, q: 64 bits, s: short string, r: short string of any bytes, l: long string, t: table.
 /// `rabbit_framing_amqp_0_9_1.erl`, `decode_method_fields`.
 pub(crate) fn fields(class: u16, method: u16) -> Option<&'static [u8]> {
     Some(match (class, method) {
@@ -44,7 +59,7 @@ pub(crate) fn fields(class: u16, method: u16) -> Option<&'static [u8]> {
         (60, 10) => b"dwb",
         (40, 10) | (60, 20) => b"wssbt",
         (30, 10) | (60, 30) => b"sb",
-        (60, 40) => b"wssb",
+        (60, 40) => b"wrrb",
         (60, 50) => b"wsss",
         (60, 60) => b"sqbss",
         (60, 71) => b"qbssd",
@@ -60,16 +75,17 @@ pub(crate) fn fields(class: u16, method: u16) -> Option<&'static [u8]> {
     })
 }
 
-/// The fields of `basic` properties, by the bits of the flags from the highest down.
-const PROPERTIES: &[u8; 14] = b"sstbbssssqssss";
-
 /// Checks the properties of a content header: `rabbit_framing_amqp_0_9_1.erl`, `decode_properties`.
-pub(crate) fn check_properties(bytes: &[u8]) -> Result<(), Malformed> {
+pub(crate) fn check_properties(bytes: &[u8]) -> Result<Checked, Malformed> {
     let Some((flags, rest)) = bytes.split_first_chunk() else { return Err(Malformed::Fields) };
     let flags = u16::from_be_bytes(*flags);
-    let mut kinds = [0; PROPERTIES.len()];
+    // The lowest bit announces more flags, of which there are none.
+    if flags & 1 != 0 {
+        return Err(Malformed::Fields);
+    }
+    let mut kinds = [0; KINDS.len()];
     let mut count = 0;
-    for (bit, kind) in PROPERTIES.iter().enumerate() {
+    for (bit, kind) in KINDS.iter().enumerate() {
         if flags & (1 << (15 - bit)) != 0 {
             kinds[count] = *kind;
             count += 1;
@@ -78,10 +94,16 @@ pub(crate) fn check_properties(bytes: &[u8]) -> Result<(), Malformed> {
     check(&kinds[..count], rest)
 }
 
+/// Checks the fields of a method, whose tables are read by recursion.
+pub(crate) fn check_method(kinds: &[u8], bytes: &[u8]) -> Result<Checked, Malformed> {
+    let checked = check(kinds, bytes)?;
+    if checked.depth > MAX_DEPTH { Err(Malformed::Depth) } else { Ok(checked) }
+}
+
 /// Checks that `bytes` hold exactly the fields of these kinds.
-pub(crate) fn check(kinds: &[u8], bytes: &[u8]) -> Result<(), Malformed> {
+fn check(kinds: &[u8], bytes: &[u8]) -> Result<Checked, Malformed> {
     let mut cursor = Cursor { bytes };
-    let mut table = None;
+    let mut table: &[u8] = &[];
     let mut is_text = true;
     for kind in kinds {
         match kind {
@@ -90,7 +112,8 @@ pub(crate) fn check(kinds: &[u8], bytes: &[u8]) -> Result<(), Malformed> {
             b'd' => cursor.skip(4)?,
             b'q' => cursor.skip(8)?,
             b's' => is_text &= std::str::from_utf8(cursor.short()?).is_ok(),
-            b't' => table = Some(cursor.long()?),
+            b'r' => _ = cursor.short()?,
+            b't' => table = cursor.long()?,
             _ => _ = cursor.long()?,
         }
     }
@@ -100,44 +123,24 @@ pub(crate) fn check(kinds: &[u8], bytes: &[u8]) -> Result<(), Malformed> {
     if !is_text {
         return Err(Malformed::Text);
     }
-    table.map_or(Ok(()), check_table)
+    check_table(table)
 }
 
 /// Checks the inside of a field table: `rabbit_binary_parser.erl`, `parse_table`.
-pub(crate) fn check_table(table: &[u8]) -> Result<(), Malformed> {
-    let malformed = |_| Malformed::Table;
-    // What is left of each enclosing table (`true`) or array, the innermost last.
-    let mut open = vec![(Cursor { bytes: table }, true)];
-    while let Some((cursor, is_table)) = open.last_mut() {
-        if cursor.bytes.is_empty() {
-            open.pop();
-            continue;
+pub(crate) fn check_table(table: &[u8]) -> Result<Checked, Malformed> {
+    let mut checked = Checked { has_text_keys: true, is_plain: true, depth: 1 };
+    for step in Walk::new(table) {
+        let Step { key, field, depth, .. } = step.map_err(|_| Malformed::Table)?;
+        checked.has_text_keys &= key.is_none_or(|key| std::str::from_utf8(key).is_ok());
+        checked.is_plain &= field.kind != b'L' && (field.kind != b't' || field.bytes[0] < 2);
+        if field.float().is_some_and(|number| !number.is_finite()) {
+            return Err(Malformed::Table);
         }
-        if *is_table && std::str::from_utf8(cursor.short().map_err(malformed)?).is_err() {
-            return Err(Malformed::Text);
+        if matches!(field.kind, b'F' | b'A') {
+            checked.depth = checked.depth.max(depth + 1);
         }
-        let kind = cursor.take(1).map_err(malformed)?[0];
-        match kind {
-            b't' | b'b' | b'B' => cursor.skip(1),
-            b's' | b'u' => cursor.skip(2),
-            b'I' | b'i' | b'f' => cursor.skip(4),
-            b'D' => cursor.skip(5),
-            b'l' | b'L' | b'd' | b'T' => cursor.skip(8),
-            b'S' | b'x' => cursor.long().map(|_| ()),
-            b'V' => Ok(()),
-            b'F' | b'A' => {
-                let bytes = cursor.long().map_err(malformed)?;
-                if open.len() == MAX_DEPTH {
-                    return Err(Malformed::Depth);
-                }
-                open.push((Cursor { bytes }, kind == b'F'));
-                Ok(())
-            }
-            _ => Err(Malformed::Table),
-        }
-        .map_err(malformed)?;
     }
-    Ok(())
+    Ok(checked)
 }
 
 struct Cursor<'b> {
@@ -178,7 +181,7 @@ mod tests {
     /// An empty value of each field.
     fn blank(kinds: &[u8]) -> Vec<u8> {
         let size = |kind: &u8| match kind {
-            b'b' | b's' => 1,
+            b'b' | b's' | b'r' => 1,
             b'w' => 2,
             b'q' => 8,
             _ => 4,
@@ -193,7 +196,7 @@ mod tests {
             for method in 0..=250 {
                 let Some(kinds) = fields(class, method) else { continue };
                 let bytes = blank(kinds);
-                assert_eq!(check(kinds, &bytes), Ok(()), "{class}, {method}");
+                assert!(check(kinds, &bytes).is_ok(), "{class}, {method}");
                 let mut payload = [class.to_be_bytes(), method.to_be_bytes()].concat();
                 payload.extend(bytes);
                 let (rest, _) = parse_class(payload.as_slice())
@@ -217,10 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_read_down_to_the_limit() {
-        assert_eq!(check_table(&nested(MAX_DEPTH - 1)), Ok(()));
-        assert_eq!(check_table(&nested(MAX_DEPTH)), Err(Malformed::Depth));
-        assert_eq!(check_table(&nested(5000)), Err(Malformed::Depth));
+    fn tables_of_methods_are_read_down_to_the_limit() {
+        let check = |depth| {
+            let table = nested(depth);
+            let bytes = [&u32::try_from(table.len()).unwrap().to_be_bytes(), table.as_slice()].concat();
+            (check_method(b"t", &bytes).map(drop), check_table(&table).map(drop))
+        };
+        assert_eq!(check(MAX_DEPTH - 1), (Ok(()), Ok(())));
+        assert_eq!(check(MAX_DEPTH), (Err(Malformed::Depth), Ok(())));
+        assert_eq!(check(5000), (Err(Malformed::Depth), Ok(())), "properties have no limit");
     }
 
     #[test]
@@ -233,7 +241,9 @@ mod tests {
         assert_eq!(check(b"t", b"\0\0\0\x09\x01aF\0\0\0\x02\x05a"), Err(Malformed::Table));
         assert_eq!(check_properties(b"\x80\0"), Err(Malformed::Fields));
         assert_eq!(check_properties(b"\0\0extra"), Err(Malformed::Fields));
-        assert_eq!(check_properties(b"\0\x03"), Ok(()));
-        assert_eq!(check_properties(b"\x90\0\x01a\x02"), Ok(()));
+        assert_eq!(check_properties(b"\0\x01\0\0"), Err(Malformed::Fields));
+        assert_eq!(check(b"t", b"\0\0\0\x07\x01af\x7f\xc0\0\0"), Err(Malformed::Table));
+        assert!(check_properties(b"\0\x02").is_ok());
+        assert!(check_properties(b"\x90\0\x01\xff\x02").is_ok());
     }
 }

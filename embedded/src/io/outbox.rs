@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use amq_protocol::protocol::AMQPClass;
-use amq_protocol::protocol::basic::{AMQPMethod, AMQPProperties};
 use bytes::Bytes;
 
 use super::encode;
 use super::frame::EMPTY_FRAME_SIZE;
-use crate::core::{ChannelId, Message};
+use crate::core::properties::Properties;
+use crate::core::{Carrier, ChannelId, Message};
 
 /// Beyond this many bytes a connection gets no more deliveries, and what its client sends stays unread.
 pub(crate) const HIGH: usize = 1 << 20;
@@ -22,7 +22,6 @@ const LARGE: usize = 8 << 10;
 pub(crate) struct Outbox {
     chunks: VecDeque<Bytes>,
     tail: Vec<u8>,
-    scratch: Vec<u8>,
     pending: usize,
 }
 
@@ -46,16 +45,16 @@ impl Outbox {
     pub(crate) fn content(
         &mut self,
         channel: ChannelId,
-        method: &AMQPMethod,
+        carrier: &Carrier,
         message: &Message,
-        properties: Option<&AMQPProperties>,
+        properties: Option<&Properties>,
         frame_max: u32,
     ) {
         let before = self.tail.len();
-        encode::basic(&mut self.tail, channel, method);
+        encode::carrier(&mut self.tail, channel, carrier, message);
         let properties = properties.unwrap_or(&message.properties);
         let size = message.body.len();
-        encode::header(&mut self.tail, &mut self.scratch, channel, size as u64, properties);
+        encode::header(&mut self.tail, channel, size as u64, properties);
         self.pending += self.tail.len() - before;
         let limit = (frame_max - EMPTY_FRAME_SIZE) as usize;
         let mut start = 0;
@@ -72,6 +71,14 @@ impl Outbox {
             }
             encode::body_end(&mut self.tail);
         }
+    }
+
+    /// Moves everything of another one behind what is here.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.close_tail();
+        other.close_tail();
+        self.pending += other.pending;
+        self.chunks.append(&mut other.chunks);
     }
 
     /// Moves everything behind what the socket has not taken yet. It counts until [`Self::written`].
@@ -126,7 +133,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use amq_protocol::frame::{AMQPFrame, parse_frame};
-    use amq_protocol::protocol::basic::Deliver;
+    use amq_protocol::protocol::basic::{AMQPMethod, AMQPProperties, Deliver};
 
     use super::*;
 
@@ -144,7 +151,14 @@ mod tests {
         for size in [0, 1, LARGE - 1, LARGE, 131_064, 131_065, 500_000] {
             let properties = AMQPProperties::default().with_delivery_mode(2).with_message_id("id".into());
             let body: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
-            let message = Message { properties, body: body.clone().into(), ..Message::default() };
+            let message = Message {
+                exchange: "x".into(),
+                routing_key: b"key".as_slice().into(),
+                properties: (&properties).into(),
+                body: body.clone().into(),
+                ..Message::default()
+            };
+            let carrier = Carrier::Deliver { consumer_tag: "tag".into(), delivery_tag: 7, redelivered: true };
             let deliver = Deliver {
                 consumer_tag: "tag".into(),
                 delivery_tag: 7,
@@ -153,13 +167,13 @@ mod tests {
                 routing_key: "key".into(),
             };
             let mut outbox = Outbox::default();
-            outbox.content(3, &AMQPMethod::Deliver(deliver.clone()), &message, None, 131_072);
+            outbox.content(3, &carrier, &message, None, 131_072);
             let bytes = drain(&mut outbox);
             let (rest, frame) = parse_frame(bytes.as_slice()).unwrap();
             assert_eq!(frame, AMQPFrame::Method(3, AMQPClass::Basic(AMQPMethod::Deliver(deliver))));
             let (mut rest, frame) = parse_frame(rest).unwrap();
             let AMQPFrame::Header(3, header) = frame else { panic!("{frame:?}") };
-            assert_eq!((header.body_size, header.properties), (size as u64, message.properties));
+            assert_eq!((header.body_size, header.properties), (size as u64, properties));
             let mut found = Vec::new();
             while !rest.is_empty() {
                 let (more, frame) = parse_frame(rest).unwrap();

@@ -1,5 +1,6 @@
 //! One connection inside the engine: where it stands, and what is to be written to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::encode::HEARTBEAT_FRAME;
 use super::handshake::Handshake;
 use super::outbox::Outbox;
 use super::session::Session;
+use crate::core::ChannelId;
 
 /// Names a connection from its first byte on.
 pub(crate) type PeerId = u64;
@@ -44,10 +46,16 @@ pub(crate) struct Peer {
     pub(crate) phase: Phase,
     /// What is to be written.
     pub(crate) outbox: Outbox,
+    /// A fault: what is held back, by channel.
+    pub(crate) held: BTreeMap<ChannelId, Outbox>,
+    /// What the client calls itself.
+    pub(crate) client_name: Option<String>,
     /// Whether the core was told that the outbox is full.
     pub(crate) is_full: bool,
     /// A fault: it neither reads nor writes any more.
     pub(crate) is_mute: bool,
+    /// A fault: what it reads is not handled.
+    pub(crate) is_swallowing: bool,
     /// A fault: it does not read until it is unblocked.
     pub(crate) is_blocked: bool,
     /// A fault: it does not read for so long; taken by the task.
@@ -94,8 +102,11 @@ impl Peer {
         Self {
             phase: Phase::Header,
             outbox: Outbox::default(),
+            held: BTreeMap::new(),
+            client_name: None,
             is_full: false,
             is_mute: false,
+            is_swallowing: false,
             is_blocked: false,
             pause: None,
             heartbeat: 0,

@@ -158,7 +158,7 @@ impl Session {
         match core.receive(now, self.connection, channel, command) {
             Ok(()) => Ok(Reply::None),
             Err(error) if error.scope() == Scope::Channel => {
-                Ok(self.close_channel(now, channel, &error, id, core))
+                self.close_channel(now, channel, &error, id, core)
             }
             Err(error) => Err(Fault::Close(error, id)),
         }
@@ -172,13 +172,13 @@ impl Session {
         error: &AmqpError,
         id: MethodId,
         core: &mut Core,
-    ) -> Reply {
+    ) -> Result<Reply, Fault> {
         match self.channels.get_mut(&channel) {
             Some(slot) if slot.state == State::Open => slot.state = State::Closing,
-            _ => return Reply::None,
+            _ => return Ok(Reply::None),
         }
         core.close_channel(now, self.connection, channel);
-        Reply::Send(channel, close_channel(error, id))
+        Ok(Reply::Send(channel, close_channel(error, id)?))
     }
 
     /// Returns whether a channel is open; `None` if it may be opened.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::convert::{properties, properties_object};
 use super::objects::exchange_name;
 use super::route::Answer;
+use crate::core::text::shown;
 use crate::core::{Core, Millis, Taken};
 
 pub(super) fn publish(core: &mut Core, now: Millis, vhost: &str, exchange: &str, body: &Value) -> Answer {
@@ -18,7 +19,8 @@ pub(super) fn publish(core: &mut Core, now: Millis, vhost: &str, exchange: &str,
     let Some(decoded) = decoded else { return Answer::bad_request("the payload is not base64") };
     let key = body["routing_key"].as_str().unwrap_or_default();
     let address = (vhost, exchange_name(exchange), key);
-    match core.publish_as_admin(now, address, properties(&body["properties"]), Bytes::from(decoded)) {
+    match core.publish_as_admin(now, address, (&properties(&body["properties"])).into(), Bytes::from(decoded))
+    {
         Ok(is_routed) => Answer::ok(json!({ "routed": is_routed })),
         Err(error) if error.code == 404 => Answer::not_found(),
         Err(error) => Answer::bad_request(&error.text),
@@ -46,9 +48,9 @@ pub(super) fn get(core: &mut Core, now: Millis, vhost: &str, queue: &str, body: 
                     "payload": payload,
                     "payload_encoding": encoding,
                     "payload_bytes": message.body.len(),
-                    "properties": properties_object(properties.as_deref().unwrap_or(&message.properties)),
+                    "properties": properties_object(&properties.as_ref().unwrap_or(&message.properties).readable()),
                     "exchange": &*message.exchange,
-                    "routing_key": &*message.routing_key,
+                    "routing_key": shown(&message.routing_key),
                     "redelivered": is_redelivered,
                     "message_count": left,
                 })

@@ -17,11 +17,11 @@ const HEADER: usize = 7;
 /// The socket, and what of its stream makes no whole event yet.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
-    bytes: Vec<u8>,
+    pub(super) stream: TcpStream,
+    pub(super) bytes: Vec<u8>,
     contents: HashMap<u16, (AMQPClass, Option<AMQPContentHeader>, Vec<u8>)>,
     pub(super) ended: bool,
-    largest: usize,
+    pub(super) largest: usize,
 }
 
 impl Socket {
@@ -127,6 +127,8 @@ impl Wire {
     ) -> (u16, Event) {
         let deadline = Instant::now() + DEADLINE;
         let mut seen = 0;
+        // What was read along with raw frames.
+        self.sort();
         loop {
             while let Some((number, event)) = self.inbox.get(seen) {
                 if wanted(*number, event) {
@@ -158,6 +160,11 @@ impl Wire {
         if let Some(header) = self.socket.header() {
             self.inbox.push_back((0, Event::Header(header)));
         }
+        self.sort();
+    }
+
+    /// Makes events of the whole frames that were read.
+    fn sort(&mut self) {
         while let Some(frame) = self.socket.frame() {
             self.journal.received(&frame);
             if let Some(event) = self.socket.event(frame) {

@@ -2,6 +2,7 @@
 //!
 //! <https://www.rabbitmq.com/docs/consistent-hash-exchange>; the plugin's `rabbit_exchange_type_consistent_hash.erl`.
 
+use std::borrow::Cow;
 use std::num::IntErrorKind;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::jump::jump;
 use super::{Binding, Destination, Route, phash2};
+use crate::core::field::Field;
+use crate::core::properties::Property;
 use crate::core::{AmqpError, Message, erlang, table};
 
 /// What can be hashed instead of the routing key.
@@ -63,14 +66,13 @@ impl ConsistentHash {
     /// Returns what is hashed: of several keys the first one.
     fn hash(&self, message: &Message) -> i64 {
         match &self.source {
-            Source::RoutingKey => phash2::binary(message.routing_key.as_bytes()).into(),
+            Source::RoutingKey => phash2::binary(&message.routing_key).into(),
             Source::Header(name) => {
-                let headers = message.properties.headers().as_ref();
-                let value = headers.and_then(|headers| headers.inner().get(name.as_str()));
+                let value = message.properties.headers().get(name.as_bytes());
                 value.map_or(phash2::UNDEFINED.into(), hash_value)
             }
             Source::Property(name) => match property(message, name) {
-                Some(text) => phash2::binary(text.as_bytes()).into(),
+                Some(bytes) => phash2::binary(&bytes).into(),
                 None => phash2::UNDEFINED.into(),
             },
         }
@@ -78,25 +80,23 @@ impl ConsistentHash {
 }
 
 /// An integer is taken as it is, and of an array its first element, which RabbitMQ hashes together with its type.
-fn hash_value(value: &AMQPValue) -> i64 {
-    match value {
-        AMQPValue::Boolean(flag) => phash2::boolean(*flag).into(),
-        AMQPValue::Float(number) => phash2::float((*number).into()).into(),
-        AMQPValue::Double(number) => phash2::float(*number).into(),
-        AMQPValue::LongString(text) => phash2::binary(text.as_bytes()).into(),
-        AMQPValue::ByteArray(bytes) => phash2::binary(bytes.as_slice()).into(),
-        AMQPValue::Timestamp(seconds) => i64::try_from(*seconds).unwrap_or_default().wrapping_mul(1000),
-        AMQPValue::FieldArray(array) => array.as_slice().first().map_or(phash2::NOTHING.into(), hash_value),
-        other => table::integer(other).unwrap_or(phash2::UNDEFINED.into()),
+fn hash_value(value: Field<'_>) -> i64 {
+    match value.kind {
+        b't' => phash2::boolean(value.bytes != [0]).into(),
+        b'f' | b'd' => phash2::float(value.float().unwrap_or_default()).into(),
+        b'S' | b'x' => phash2::binary(value.bytes).into(),
+        b'T' => i64::try_from(value.timestamp().unwrap_or_default()).unwrap_or_default().wrapping_mul(1000),
+        b'A' => value.array().and_then(|mut array| array.next()).map_or(phash2::NOTHING.into(), hash_value),
+        _ => value.integer().unwrap_or(phash2::UNDEFINED.into()),
     }
 }
 
-fn property(message: &Message, name: &str) -> Option<String> {
+fn property<'m>(message: &'m Message, name: &str) -> Option<Cow<'m, [u8]>> {
     let properties = &message.properties;
     match name {
-        "message_id" => properties.message_id().as_ref().map(ToString::to_string),
-        "correlation_id" => properties.correlation_id().as_ref().map(ToString::to_string),
-        "timestamp" => properties.timestamp().as_ref().map(ToString::to_string),
+        "message_id" => properties.raw(Property::MessageId).map(Cow::from),
+        "correlation_id" => properties.raw(Property::CorrelationId).map(Cow::from),
+        "timestamp" => Some(properties.timestamp()?.to_string().into_bytes().into()),
         _ => None,
     }
 }

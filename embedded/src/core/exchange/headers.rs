@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
-use amq_protocol::types::{AMQPValue, FieldTable};
+use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 
 use super::{Binding, Destination, Route};
+use crate::core::field::{self, Field, Table};
+use crate::core::text::shown;
 use crate::core::{AmqpError, Message, erlang, table};
 
 /// All bindings.
@@ -48,8 +50,7 @@ impl Route for Headers {
     }
 
     fn route<'r>(&'r self, message: &Message, to: &mut dyn FnMut(&'r Destination)) {
-        let none = FieldTable::default();
-        let headers = message.properties.headers().as_ref().unwrap_or(&none);
+        let headers = message.properties.headers();
         for binding in &self.bindings {
             let is_seen = |key: &str| key != "x-death" || message.deaths.is_empty();
             if matches(&binding.arguments, headers, is_seen) {
@@ -65,33 +66,46 @@ enum Term<'v> {
     Whole(i128),
     Float(f64),
     Bytes(&'v [u8]),
-    Other(&'v AMQPValue),
+    Other(Field<'v>),
 }
 
 impl<'v> Term<'v> {
     /// A timestamp is a number of seconds in a binding and of milliseconds in a message: `mc_amqpl.erl`, `routing_value`.
-    fn of(value: &'v AMQPValue, second: i128) -> Self {
-        match value {
-            AMQPValue::Timestamp(seconds) => Self::Whole(i128::from(*seconds) * second),
-            AMQPValue::Float(number) => Self::Float((*number).into()),
-            AMQPValue::Double(number) => Self::Float(*number),
-            AMQPValue::LongString(text) => Self::Bytes(text.as_bytes()),
-            AMQPValue::ByteArray(bytes) => Self::Bytes(bytes.as_slice()),
-            other => table::integer(other).map_or(Self::Other(other), |number| Self::Whole(number.into())),
+    fn of(value: Field<'v>, second: i128) -> Self {
+        if let Some(seconds) = value.timestamp() {
+            return Self::Whole(i128::from(seconds) * second);
+        }
+        if let Some(number) = value.float() {
+            return Self::Float(number);
+        }
+        match value.kind {
+            b'S' | b'x' => Self::Bytes(value.bytes),
+            _ => value.integer().map_or(Self::Other(value), |number| Self::Whole(number.into())),
         }
     }
 }
 
-fn matches(arguments: &FieldTable, headers: &FieldTable, is_seen: impl Fn(&str) -> bool) -> bool {
+fn matches(arguments: &FieldTable, headers: Table<'_>, is_seen: impl Fn(&str) -> bool) -> bool {
     let kind = table::get_string(arguments, "x-match").unwrap_or("all");
     let with_x = kind.ends_with("-with-x");
     let mut asked = arguments
         .inner()
         .iter()
         .filter(|(key, _)| key.as_str() != "x-match" && (with_x || !key.as_str().starts_with("x-")));
-    let mut holds = |(key, wanted): (&amq_protocol::types::ShortString, &AMQPValue)| {
-        headers.inner().get(key.as_str()).filter(|_| is_seen(key.as_str())).is_some_and(|found| {
-            matches!(wanted, AMQPValue::Void) || Term::of(wanted, 1) == Term::of(found, 1000)
+    let mut holds = |(key, wanted): (&ShortString, &AMQPValue)| {
+        let key = key.as_str();
+        // The arguments of a binding have keys of text, whatever they came as.
+        let found = headers.get(key.as_bytes()).or_else(|| {
+            let mut headers = headers;
+            headers.find(|(found, _)| shown(found) == key).map(|(_, value)| value)
+        });
+        found.filter(|_| is_seen(key)).is_some_and(|found| match wanted {
+            AMQPValue::Void => true,
+            wanted => {
+                let wanted = field::encode(wanted);
+                let wanted = field::first(&wanted);
+                wanted.is_some_and(|wanted| Term::of(wanted, 1) == Term::of(found, 1000))
+            }
         })
     };
     if kind.starts_with("any") { asked.any(&mut holds) } else { asked.all(&mut holds) }

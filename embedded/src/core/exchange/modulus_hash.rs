@@ -24,7 +24,7 @@ impl Route for ModulusHash {
     }
 
     fn route<'r>(&'r self, message: &Message, to: &mut dyn FnMut(&'r Destination)) {
-        let hash = phash2::binaries(message.keys().map(|key| key.as_bytes())) as usize;
+        let hash = phash2::binaries(message.keys().map(|key| &**key)) as usize;
         if let Some(index) = hash.checked_rem(self.bindings.len()) {
             to(&self.bindings[index].destination);
         }

@@ -18,7 +18,7 @@ pub(super) struct Topic {
 #[derive(Debug, Default)]
 struct Node {
     bindings: Vec<Arc<Binding>>,
-    words: HashMap<Box<str>, Node>,
+    words: HashMap<Box<[u8]>, Node>,
 }
 
 impl Node {
@@ -27,7 +27,7 @@ impl Node {
     }
 
     /// Removes a binding below, and the branches that lead nowhere then.
-    fn remove(&mut self, pattern: &[&str], binding: &Arc<Binding>) {
+    fn remove(&mut self, pattern: &[&[u8]], binding: &Arc<Binding>) {
         let Some((word, rest)) = pattern.split_first() else {
             self.bindings.retain(|known| !Arc::ptr_eq(known, binding));
             return;
@@ -40,8 +40,8 @@ impl Node {
         }
     }
 
-    fn route<'r>(&'r self, words: &[&str], to: &mut dyn FnMut(&'r Destination)) {
-        if let Some(any) = self.words.get("#") {
+    fn route<'r>(&'r self, words: &[&[u8]], to: &mut dyn FnMut(&'r Destination)) {
+        if let Some(any) = self.words.get(&b"#"[..]) {
             // The empty rest too: `#` also stands for no word at all.
             for skipped in 0..=words.len() {
                 any.route(&words[skipped..], to);
@@ -51,11 +51,11 @@ impl Node {
             self.bindings.iter().for_each(|binding| to(&binding.destination));
             return;
         };
-        if let Some(next) = self.words.get("*") {
+        if let Some(next) = self.words.get(&b"*"[..]) {
             next.route(rest, to);
         }
         // A word of the message is never a wildcard.
-        if !matches!(*word, "*" | "#")
+        if !matches!(*word, b"*" | b"#")
             && let Some(next) = self.words.get(*word)
         {
             next.route(rest, to);
@@ -64,21 +64,21 @@ impl Node {
 }
 
 /// Splits a key or pattern into words; the empty one has none.
-fn words(key: &str) -> Vec<&str> {
-    if key.is_empty() { Vec::new() } else { key.split('.').collect() }
+fn words(key: &[u8]) -> Vec<&[u8]> {
+    if key.is_empty() { Vec::new() } else { key.split(|byte| *byte == b'.').collect() }
 }
 
 impl Route for Topic {
     fn add(&mut self, binding: &Arc<Binding>) {
         let mut node = &mut self.root;
-        for word in words(&binding.key) {
+        for word in words(binding.key.as_bytes()) {
             node = node.words.entry(word.into()).or_default();
         }
         node.bindings.push(Arc::clone(binding));
     }
 
     fn remove(&mut self, binding: &Arc<Binding>) {
-        self.root.remove(&words(&binding.key), binding);
+        self.root.remove(&words(binding.key.as_bytes()), binding);
     }
 
     fn route<'r>(&'r self, message: &Message, to: &mut dyn FnMut(&'r Destination)) {
@@ -95,18 +95,18 @@ mod tests {
     use super::*;
 
     /// The definition, word by word.
-    fn matches(pattern: &[&str], key: &[&str]) -> bool {
+    fn matches(pattern: &[&[u8]], key: &[&[u8]]) -> bool {
         match (pattern.split_first(), key.split_first()) {
             (None, None) => true,
-            (Some((&"#", rest)), _) => (0..=key.len()).any(|skipped| matches(rest, &key[skipped..])),
-            (Some((&"*", rest)), Some((_, key))) => matches(rest, key),
+            (Some((&b"#", rest)), _) => (0..=key.len()).any(|skipped| matches(rest, &key[skipped..])),
+            (Some((&b"*", rest)), Some((_, key))) => matches(rest, key),
             (Some((word, rest)), Some((first, key))) => word == first && matches(rest, key),
             _ => false,
         }
     }
 
     fn is_routed(topic: &Topic, key: &str) -> bool {
-        let message = Message { routing_key: key.into(), ..Message::default() };
+        let message = Message { routing_key: key.as_bytes().into(), ..Message::default() };
         let mut routed = false;
         topic.route(&message, &mut |_| routed = true);
         routed
@@ -146,7 +146,7 @@ mod tests {
         ) {
             let mut topic = Topic::default();
             topic.add(&binding(&pattern));
-            prop_assert_eq!(is_routed(&topic, &key), matches(&words(&pattern), &words(&key)));
+            prop_assert_eq!(is_routed(&topic, &key), matches(&words(pattern.as_bytes()), &words(key.as_bytes())));
         }
     }
 }

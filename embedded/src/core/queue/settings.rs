@@ -5,7 +5,7 @@
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::QueueKind;
-use crate::core::{Name, table};
+use crate::core::{Key, Name, table};
 
 /// A quorum queue's limit unless it is told otherwise: `rabbit_quorum_queue.erl`, `DEFAULT_DELIVERY_LIMIT`.
 const DELIVERY_LIMIT: u32 = 20;
@@ -54,7 +54,7 @@ pub(crate) struct Settings {
     pub(crate) max_length_bytes: Option<u64>,
     pub(crate) overflow: Overflow,
     pub(crate) dead_letter_exchange: Option<Name>,
-    pub(crate) dead_letter_routing_key: Option<Name>,
+    pub(crate) dead_letter_routing_key: Option<Key>,
     /// Only where all its conditions hold: a quorum queue that refuses what it cannot hold and has a dead-letter exchange.
     pub(crate) dead_letter_at_least_once: bool,
     /// `None` is without limit.
@@ -92,6 +92,11 @@ impl Sources<'_> {
         self.values(key).into_iter().flatten().find_map(table::string)
     }
 
+    /// The argument, or else the policy, as bytes.
+    fn bytes(&self, key: &str) -> Option<&[u8]> {
+        self.values(key).into_iter().flatten().find_map(table::bytes)
+    }
+
     /// The policy, or else the argument.
     fn policy_text(&self, key: &str) -> Option<&str> {
         self.values(key).into_iter().rev().flatten().find_map(table::string)
@@ -120,7 +125,7 @@ impl Settings {
             max_length: from.lower("max-length"),
             max_length_bytes: from.lower("max-length-bytes"),
             overflow,
-            dead_letter_routing_key: from.text("dead-letter-routing-key").map(Name::from),
+            dead_letter_routing_key: from.bytes("dead-letter-routing-key").map(Key::from),
             dead_letter_at_least_once: is_quorum
                 && is_safe
                 && overflow == Overflow::RejectPublish

@@ -2,39 +2,34 @@
 //!
 //! `mc_amqpl.erl`, `convert_to` and `convert_from`.
 
-use amq_protocol::protocol::basic::AMQPProperties;
-use amq_protocol::types::{AMQPValue, FieldTable};
+use crate::core::field::Field;
+use crate::core::properties::{Edit, Properties, Property};
 
-/// Returns the properties and the headers with which a stream delivers a message.
-pub(super) fn kept(mut properties: AMQPProperties) -> (AMQPProperties, FieldTable) {
-    let mut headers = FieldTable::default();
-    for (key, value) in properties.headers().iter().flat_map(FieldTable::inner) {
-        if is_kept(key.as_str(), value) {
-            headers.insert(key.clone(), as_text(value));
+/// Returns the properties with which a stream delivers a message, with what it adds to the headers.
+pub(super) fn kept(properties: &Properties, added: &[Edit<'_>]) -> Properties {
+    let mut edits = Vec::new();
+    for (key, value) in properties.headers() {
+        if !is_kept(key, value) {
+            edits.push((key, None));
+        } else if value.kind == b'x' {
+            // Bytes come back as a long string.
+            edits.push((key, Some(Field { kind: b'S', ..value })));
         }
     }
+    edits.extend(added);
     // AMQP 1.0 knows only durable messages and others.
-    let delivery_mode = if *properties.delivery_mode() == Some(2) { 2 } else { 1 };
-    properties = properties.with_delivery_mode(delivery_mode);
-    (properties, headers)
+    let delivery_mode = if properties.octet(Property::DeliveryMode) == Some(2) { 2 } else { 1 };
+    properties.with_headers(&edits).with(Property::DeliveryMode, Some(&[delivery_mode]))
 }
 
-/// Application properties hold no lists and maps, message annotations, which the keys with `x-` become, do; some of those are RabbitMQ's own.
-fn is_kept(key: &str, value: &AMQPValue) -> bool {
-    if key.starts_with("x-") {
-        return !(key.starts_with("x-basic-") || matches!(key, "x-routing-key" | "x-exchange"));
+/// Application properties cannot hold lists or maps. `x-` keys become annotations, which can; some annotations are RabbitMQ's own.
+fn is_kept(key: &[u8], value: Field<'_>) -> bool {
+    if key.starts_with(b"x-") {
+        return !(key.starts_with(b"x-basic-") || matches!(key, b"x-routing-key" | b"x-exchange"));
     }
-    match value {
-        AMQPValue::FieldTable(_) => false,
-        AMQPValue::FieldArray(_) => key == "CC",
+    match value.kind {
+        b'F' => false,
+        b'A' => key == b"CC",
         _ => true,
-    }
-}
-
-/// Bytes come back as a long string.
-fn as_text(value: &AMQPValue) -> AMQPValue {
-    match value {
-        AMQPValue::ByteArray(bytes) => AMQPValue::LongString(bytes.as_slice().into()),
-        other => other.clone(),
     }
 }

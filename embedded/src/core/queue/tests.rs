@@ -39,7 +39,7 @@ fn key(tag: &str) -> ConsumerKey {
 /// A queue and what it discarded.
 trait Steps {
     fn put(&mut self, body: &'static str) -> Vec<Discard>;
-    fn put_with(&mut self, body: &'static str, properties: AMQPProperties) -> (Publish, Vec<Discard>);
+    fn put_with(&mut self, body: &'static str, properties: Properties) -> (Publish, Vec<Discard>);
     fn join(&mut self, tag: &str, prefetch: u32, priority: i32);
     fn next(&mut self) -> Option<(String, Entry)>;
     fn deliveries(&mut self) -> Vec<String>;
@@ -48,10 +48,10 @@ trait Steps {
 
 impl Steps for Queue {
     fn put(&mut self, body: &'static str) -> Vec<Discard> {
-        self.put_with(body, AMQPProperties::default()).1
+        self.put_with(body, Properties::default()).1
     }
 
-    fn put_with(&mut self, body: &'static str, properties: AMQPProperties) -> (Publish, Vec<Discard>) {
+    fn put_with(&mut self, body: &'static str, properties: Properties) -> (Publish, Vec<Discard>) {
         let mut discards = Vec::new();
         let message = Message { body: body.into(), properties, ..Message::default() };
         (self.publish(NOW, Arc::new(message), true, &mut discards), discards)
@@ -180,7 +180,7 @@ fn what_basic_get_holds_is_a_consumer_of_a_quorum_queue_and_keeps_it_from_expiri
 #[test]
 fn a_time_to_live_of_zero_lets_a_message_pass_to_a_waiting_consumer_only() {
     for kind in [QueueKind::Classic, QueueKind::Quorum] {
-        let at_once = || AMQPProperties::default().with_expiration("0".into());
+        let at_once = || Properties::default().with(Property::Expiration, Some(b"0"));
         let mut queue = queue(kind, &[]);
         queue.put_with("gone", at_once());
         let mut discards = Vec::new();
@@ -237,7 +237,7 @@ fn a_quorum_queue_that_refused_accepts_again_when_its_limit_goes() {
         QueueKind::Quorum,
         &[("x-max-length", AMQPValue::LongInt(2)), ("x-overflow", text("reject-publish"))],
     );
-    let put = |queue: &mut Queue| queue.put_with("0", AMQPProperties::default()).0;
+    let put = |queue: &mut Queue| queue.put_with("0", Properties::default()).0;
     assert_eq!([0; 3].map(|_| put(&mut queue)), [Publish::Stored; 3], "it notices one too late");
     assert_eq!(put(&mut queue), Publish::Refused);
     let settings = Settings { max_length: None, ..queue.settings.clone() };
@@ -251,11 +251,11 @@ fn a_quorum_queue_refuses_until_it_is_down_to_eighty_percent() {
         QueueKind::Quorum,
         &[("x-max-length", AMQPValue::LongInt(10)), ("x-overflow", text("reject-publish"))],
     );
-    while queue.put_with("0", AMQPProperties::default()).0 == Publish::Stored {}
+    while queue.put_with("0", Properties::default()).0 == Publish::Stored {}
     for (left, expected) in [(10, Publish::Refused), (9, Publish::Refused), (8, Publish::Stored)] {
         queue.take().expect("it is full");
         assert_eq!(queue.counts().ready, left);
-        assert_eq!(queue.put_with("0", AMQPProperties::default()).0, expected, "{left}");
+        assert_eq!(queue.put_with("0", Properties::default()).0, expected, "{left}");
     }
 }
 

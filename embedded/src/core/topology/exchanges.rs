@@ -6,6 +6,7 @@ use amq_protocol::types::AMQPValue;
 use super::{assert_equal, assert_same_argument, check_name, strip};
 use crate::core::access::{Caller, Resource};
 use crate::core::exchange::{Exchange, ExchangeKind};
+use crate::core::text::printed;
 use crate::core::vhost::{Vhost, alternate};
 use crate::core::{AmqpError, Name, erlang};
 
@@ -88,15 +89,19 @@ impl Vhost {
         Ok(())
     }
 
-    /// Checks that a connection may publish to an exchange.
-    pub(crate) fn check_publish(&self, caller: &Caller<'_>, exchange: &str) -> Result<(), AmqpError> {
-        caller.write(&self.name, Resource::Exchange(exchange))?;
-        let exchange = self.exchange(exchange)?;
+    /// Checks that a connection may publish to an exchange, and returns its name.
+    pub(crate) fn check_publish(&self, caller: &Caller<'_>, exchange: &[u8]) -> Result<Name, AmqpError> {
+        let name = printed(exchange);
+        let resource = Resource::Exchange(&name);
+        caller.write(&self.name, resource)?;
+        // The names of exchanges are UTF-8; what is printed for other bytes may be the name of one.
+        let found = std::str::from_utf8(exchange).ok().and_then(|name| self.exchanges.get(name));
+        let exchange = found.ok_or_else(|| self.not_found(resource))?;
         if exchange.internal {
             let what = Resource::Exchange(&exchange.name).describe(&self.name);
             return Err(AmqpError::access_refused(format!("cannot publish to internal {what}")));
         }
-        Ok(())
+        Ok(exchange.name.clone())
     }
 }
 
