@@ -18,6 +18,8 @@ mod dead_letters;
 #[path = "../suite/examples.rs"]
 mod examples;
 mod faults;
+#[path = "../suite/foreign.rs"]
+mod foreign;
 #[path = "../suite/giving_up.rs"]
 mod giving_up;
 #[path = "../suite/handling.rs"]
@@ -43,6 +45,7 @@ mod routing;
 mod stopping;
 #[path = "../suite/topology.rs"]
 mod topology;
+mod unanswered;
 #[path = "../suite/workshop.rs"]
 mod workshop;
 

@@ -212,3 +212,30 @@ async fn handlers_that_finish_in_any_order_while_the_connection_is_cut_lose_noth
         assert!(!matches!(event, Event::Cancelled { .. }), "more losses than cuts: {event:?}");
     }
 }
+
+/// What goes with its connection is declared again before anybody reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owned_topology_is_declared_again_after_every_cut() {
+    let vhost = crate::vhost().await;
+    let proxy = vhost.proxy().await;
+    let client = Client::connect(impatient(vhost.config_through(&proxy))).await.expect("the broker is there");
+    let topology = garenne_topology::Topology::new()
+        .exchange(garenne_topology::Exchange::topic("news"))
+        .queue(garenne_topology::Queue::classic("mine").exclusive().bind("news", "#"));
+    client.own(&topology).await.expect("the topology is declared");
+    let mut events = client.events();
+    let mut subscriber = client
+        .subscribe(garenne_transport::Subscription::new("mine").prefetch(10))
+        .await
+        .expect("the queue can be read");
+    for number in 0..3_u32 {
+        let properties = serde_json::json!({ "delivery_mode": 2 });
+        assert!(vhost.publish_raw("news", "a", properties, number.to_string().as_bytes()).await, "{number}");
+        let delivery = next(&mut subscriber).await;
+        assert_eq!(self::number(&delivery), number);
+        delivery.unsettled.settle(Settlement::Ack);
+        proxy.cut();
+        resubscribed(&mut events).await;
+    }
+    client.close().await;
+}

@@ -10,6 +10,7 @@ mod credentials;
 mod dead_letters;
 mod examples;
 mod fixture;
+mod foreign;
 mod giving_up;
 mod handling;
 mod heartbeats;

@@ -124,3 +124,28 @@ async fn a_mandatory_publish_without_an_id_gets_one_and_an_allowed_one_is_confir
     assert!(!confirmed.routed, "the broker does not say, so nothing is claimed");
     client.close().await;
 }
+
+/// The id is the users' own: two publishes in flight may share it, and each still gets its own verdict.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishes_of_one_id_in_flight_each_get_their_own_verdict() {
+    let vhost = crate::vhost().await;
+    let topology =
+        garenne_topology::Topology::new().exchange(garenne_topology::Exchange::headers("by-header")).queue(
+            garenne_topology::Queue::quorum("taken")
+                .bind_headers("by-header", garenne_topology::HeadersMatch::all().header("take", true)),
+        );
+    let client = vhost.connect().await;
+    client.apply(&topology).await.expect("the topology is applied");
+    let channel = client.confirm_channel();
+    let mut pending = Vec::new();
+    for n in 0..200 {
+        let mut message = garenne_shared::Outgoing::new("by-header", "key", format!("{n}"));
+        message.metadata.message_id = Some("one id".to_owned());
+        message.metadata.headers.insert("take", n % 2 == 0);
+        pending.push(channel.send(message).await.expect("it is sent"));
+    }
+    for (n, outcome) in futures_util::future::join_all(pending).await.into_iter().enumerate() {
+        assert_eq!(outcome.is_ok(), n % 2 == 0, "publish {n}: {outcome:?}");
+    }
+    client.close().await;
+}

@@ -24,6 +24,8 @@ pub enum WarningKind {
     DroppedInCycle,
     /// An exclusive queue goes with the connection that declared it, and so with every reconnect.
     ExclusiveQueue,
+    /// An auto-delete queue goes with its last consumer, and so with a lost connection.
+    AutoDeleteQueue,
 }
 
 // === impl Warning ===

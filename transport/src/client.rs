@@ -25,7 +25,8 @@ const EVENTS_KEPT: usize = 256;
 /// A client of RabbitMQ that keeps its connections up: the handle that everything starts from. Cheap to clone.
 ///
 /// Publishing and consuming have a connection each; declaring goes over the consuming one, which the broker never blocks.
-/// Dropping the last clone closes both at once; [`close`](Self::close) waits for outstanding confirms first.
+/// Await [`close`](Self::close) at the end: it waits for outstanding confirms. Dropping the last clone closes both connections at once,
+/// and what was under way may be lost; a warning says how much.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -39,7 +40,6 @@ struct Inner {
     publish: Link,
     confirms: ConfirmChannel,
     registry: Arc<Registry>,
-    problems: Problems,
     shared: Shared,
     // Ends the tasks, which hold links of their own, with the last handle.
     _close: DropGuard,
@@ -93,12 +93,13 @@ impl Client {
             closed: closed.clone(),
             up: Arc::default(),
             down: Arc::default(),
+            problems: Problems::default(),
+            owned: Arc::default(),
         };
         let (consume, publish) =
             (Link::new(Role::Consume, shared.clone()), Link::new(Role::Publish, shared.clone()));
         consume.adopt(dialed);
-        let problems = Problems::default();
-        let confirms = ConfirmChannel::new(publish.clone(), problems.clone());
+        let confirms = ConfirmChannel::new(publish.clone(), shared.problems.clone());
         let registry = Arc::new(Registry::default());
         let inner = Inner {
             config,
@@ -107,7 +108,6 @@ impl Client {
             publish,
             confirms,
             registry,
-            problems,
             shared,
             _close: closed.drop_guard(),
         };
@@ -148,7 +148,7 @@ impl Client {
             subscriptions: self.inner.registry.subscriptions(),
             subscribed: self.inner.registry.subscribed(),
             unconfirmed: self.inner.confirms.unconfirmed(),
-            problems: self.inner.problems.texts(),
+            problems: self.inner.shared.problems.texts(),
         }
     }
 
@@ -156,7 +156,7 @@ impl Client {
     ///
     /// The text says what is wrong with which object and what mends it.
     pub fn problem(&self, text: impl Into<String>) -> Problem {
-        self.inner.problems.begin(text.into())
+        self.inner.shared.problems.begin(text.into())
     }
 
     /// Watches connections and subscriptions from now on.
@@ -184,6 +184,25 @@ impl Client {
     /// A dropped call may have declared a part; applying again completes it.
     pub async fn apply(&self, topology: &Topology) -> Result<Applied, Error> {
         declare::apply(&self.inner.consume, topology).await
+    }
+
+    /// Declares the topology as [`apply`](Self::apply) does, and again whenever the connection is up again, before any subscription
+    /// comes back.
+    ///
+    /// For what goes with a connection or with a broker: exclusive and auto-delete queues, and brokers that may come back empty. What
+    /// fails later is logged, shown in the [`health`](Self::health), and tried with the next connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply), for the first time; nothing is kept then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have declared a part and keeps nothing.
+    pub async fn own(&self, topology: &Topology) -> Result<Applied, Error> {
+        let applied = self.apply(topology).await?;
+        self.inner.consume.own(topology.clone());
+        Ok(applied)
     }
 
     /// Checks passively that every exchange and queue exists; changes nothing.
@@ -245,6 +264,18 @@ impl Client {
         self.inner.registry.close(self.inner.config.connection.rpc_timeout).await;
         self.inner.shared.closed.cancel();
         self.inner.shared.runtime.join().await;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let unconfirmed = self.confirms.unconfirmed();
+        if unconfirmed > 0 && !self.shared.closed.is_cancelled() {
+            tracing::warn!(
+                unconfirmed,
+                "the last handle of the client was dropped with publishes under way, their outcome is unknown; await `Client::close` first"
+            );
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 mod refusal;
 mod session;
 
+use std::{sync::Arc, time::Duration};
+
 use garenne_shared::{ExchangeName, QueueName};
 use garenne_topology::{Declaration, Destination, Topology, Warning};
 
@@ -11,6 +13,7 @@ use crate::{
     Applied, Declared, Error, ErrorKind, Verified,
     link::Link,
     report::{DeclaredAs, show},
+    wire::Wire,
 };
 
 /// Declares everything in the safe order and stops at the first refusal.
@@ -18,7 +21,26 @@ use crate::{
 /// External objects are looked for first: without them nothing is declared.
 pub(crate) async fn apply(link: &Link, topology: &Topology) -> Result<Applied, Error> {
     let warnings = validate(topology)?;
-    let mut session = Session::new(link);
+    for warning in &warnings {
+        tracing::warn!(object = warning.object(), %warning, "the topology has a weak point");
+    }
+    perform(Session::new(link), topology, warnings).await
+}
+
+/// Declares everything again on a connection that has just come up.
+pub(crate) async fn apply_again(
+    wire: &Arc<Wire>,
+    limit: Duration,
+    topology: &Topology,
+) -> Result<Applied, Error> {
+    perform(Session::on(wire, limit), topology, Vec::new()).await
+}
+
+async fn perform(
+    mut session: Session<'_>,
+    topology: &Topology,
+    warnings: Vec<Warning>,
+) -> Result<Applied, Error> {
     let external = externals(topology);
     let found = look_for(&mut session, &external).await?;
     complain(&found, "name them correctly, or have their owner declare them")?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use garenne_shared::Config;
+use garenne_topology::Topology;
 use tokio::{
     sync::{Notify, broadcast, watch},
     task::JoinHandle,
@@ -23,6 +24,7 @@ use self::supervisor::Supervisor;
 use crate::{
     ConnectionHealth, ConnectionState, Error, ErrorKind, Event, Role,
     dial::Dialed,
+    problem::Problems,
     runtime::IoRuntime,
     wire::{Blocked, Channel, Sink, Wire},
 };
@@ -56,6 +58,9 @@ pub(crate) struct Shared {
     pub(crate) up: Arc<Notify>,
     /// Told when a connection was lost: the other one may be dead as well.
     pub(crate) down: Arc<Notify>,
+    pub(crate) problems: Problems,
+    /// What is declared again whenever the consuming connection is up again.
+    pub(crate) owned: Arc<Mutex<Vec<Topology>>>,
 }
 
 /// A fresh channel and the connection it belongs to.
@@ -131,6 +136,11 @@ impl Link {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Declares a topology again whenever the connection is up again.
+    pub(crate) fn own(&self, topology: Topology) {
+        self.0.shared.owned.lock().unwrap_or_else(PoisonError::into_inner).push(topology);
     }
 
     /// Watches what the link is doing.

@@ -88,8 +88,17 @@ fn classic(queue: &ClassicQueue, mut examined: Examined<'_>) {
         let rule = format!(
             "queue `{name}` is exclusive, so it goes with the connection that declares it, at every reconnect"
         );
-        let remedy = "use a quorum queue, or `expires`, for what must survive one";
+        let remedy = "use a quorum queue, or `expires`, for what must survive one, or let the client own the topology (`Client::own`)";
         examined.findings.warn(WarningKind::ExclusiveQueue, name, format!("{rule}; {remedy}"));
+    }
+    if queue.auto_delete && !queue.exclusive {
+        let name = examined.name;
+        let rule = format!(
+            "queue `{name}` is auto-delete, so it goes with its last consumer, at a lost connection too"
+        );
+        let remedy =
+            "use `expires` for what must survive one, or let the client own the topology (`Client::own`)";
+        examined.findings.warn(WarningKind::AutoDeleteQueue, name, format!("{rule}; {remedy}"));
     }
 }
 

@@ -166,6 +166,7 @@ fn values_out_of_range_are_problems() {
 #[test]
 fn an_exclusive_queue_is_warned_of() {
     check(&orders().queue(Queue::classic("q").exclusive()), &[WarningKind::ExclusiveQueue]);
+    check(&orders().queue(Queue::classic("q").auto_delete()), &[WarningKind::AutoDeleteQueue]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! One conversation about a topology: a channel that is opened again after each refusal, which closes it.
 
+use std::{sync::Arc, time::Duration};
+
 use amq_protocol::{
     protocol::{AMQPClass, exchange as exchanges, queue as queues},
     types::FieldTable,
@@ -14,14 +16,25 @@ use crate::{
     convert::{self, ConvertError},
     link::Link,
     report::show_declaration,
-    wire::{Channel, End, Lost, Refusal},
+    wire::{Channel, End, Lost, Refusal, Wire},
 };
 
 /// One conversation with the broker.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
-    link: &'a Link,
+    source: Source<'a>,
+    /// The limit for each request.
+    limit: Duration,
     channel: Option<Channel>,
+}
+
+/// Where channels come from.
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    /// The connection of the time; a lost one is waited for.
+    Link(&'a Link),
+    /// This connection only.
+    Wire(&'a Arc<Wire>),
 }
 
 /// What the broker is asked.
@@ -47,13 +60,26 @@ pub(super) enum Failure {
 // === impl Session ===
 
 impl<'a> Session<'a> {
-    pub(super) const fn new(link: &'a Link) -> Self {
-        Self { link, channel: None }
+    pub(super) fn new(link: &'a Link) -> Self {
+        let limit = link.config().connection.rpc_timeout;
+        Self { source: Source::Link(link), limit, channel: None }
+    }
+
+    /// Begins a conversation on one connection, and no other after it.
+    pub(super) const fn on(wire: &'a Arc<Wire>, limit: Duration) -> Self {
+        Self { source: Source::Wire(wire), limit, channel: None }
+    }
+
+    async fn open(&self) -> Result<Channel, Error> {
+        match self.source {
+            Source::Link(link) => Ok(link.open_channel(None).await?.channel),
+            Source::Wire(wire) => wire.open(None, self.limit).await,
+        }
     }
 
     /// Performs a request within the limit for requests. A lost connection is waited for within it; a refusal is final.
     pub(super) async fn perform(&mut self, request: Request<'_>) -> Result<(), Failure> {
-        let limit = self.link.config().connection.rpc_timeout;
+        let limit = self.limit;
         let mut lost = None;
         timeout(limit, self.attempts(request, &mut lost)).await.unwrap_or_else(|_| {
             Err(Failure::Other(lost.unwrap_or_else(|| {
@@ -65,20 +91,19 @@ impl<'a> Session<'a> {
     }
 
     async fn attempts(&mut self, request: Request<'_>, lost: &mut Option<Error>) -> Result<(), Failure> {
-        let limit = self.link.config().connection.rpc_timeout;
         let what = request.what();
         loop {
             let open = self.channel.take().filter(Channel::is_open);
             let channel = match open {
                 Some(channel) => channel,
-                None => self.link.open_channel(None).await.map_err(Failure::Other)?.channel,
+                None => self.open().await.map_err(Failure::Other)?,
             };
             let method = request.method().map_err(|error| {
                 let message = format!("{what} cannot be put into AMQP: {error}");
                 Failure::Other(Error::new(ErrorKind::InvalidTopology, message))
             })?;
             let ids = (method.get_amqp_class_id(), method.get_amqp_method_id());
-            let error = match channel.call(method, limit, &what).await {
+            let error = match channel.call(method, self.limit, &what).await {
                 Ok(_) => {
                     self.channel = Some(channel);
                     return Ok(());
@@ -103,9 +128,8 @@ impl<'a> Session<'a> {
 
     /// Closes the channel. What was declared stands, whatever becomes of it.
     pub(super) async fn close(self) {
-        let limit = self.link.config().connection.rpc_timeout;
         if let Some(channel) = self.channel {
-            channel.close(limit).await;
+            channel.close(self.limit).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Keeps one connection up: dials with backoff, watches, and dials again.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,11 +13,13 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Link, Phase};
+use super::{Link, Phase, Shared};
 use crate::{
-    Error, ErrorKind, Event,
+    Error, ErrorKind, Event, Role,
+    declare::apply_again,
     dial::{Dialed, dial},
     metric,
+    problem::Problem,
     wire::{Blocked, Pinger, Wire},
 };
 
@@ -67,8 +69,10 @@ impl Supervisor {
                     None => break,
                 },
             };
+            let problem = self.restore(&dialed).await;
             let (epoch, since) = (self.up(&dialed), Instant::now());
             let end = self.watch(&mut dialed).await;
+            drop(problem);
             self.link.set_current(None);
             match end {
                 End::Lost(reason) => self.down(epoch, reason),
@@ -131,6 +135,29 @@ impl Supervisor {
         } else {
             tracing::warn!(%role, failed, ?delay, %error, "cannot connect, trying again");
         }
+    }
+
+    /// Declares again what the client owns, before anybody uses the connection.
+    async fn restore(&self, dialed: &Dialed) -> Option<Problem> {
+        let Shared { owned, problems, .. } = &self.link.0.shared;
+        let owned = owned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.link.0.role != Role::Consume {
+            return None;
+        }
+        let limit = self.link.config().connection.rpc_timeout;
+        let mut problem = None;
+        for topology in &owned {
+            match apply_again(&dialed.wire, limit, topology).await {
+                Ok(applied) => {
+                    tracing::info!(objects = applied.declared.len(), "declared the topology again")
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the topology cannot be declared again");
+                    problem = Some(problems.begin(format!("the topology cannot be declared again: {error}")));
+                }
+            }
+        }
+        problem
     }
 
     fn up(&self, dialed: &Dialed) -> u64 {

@@ -181,7 +181,6 @@ impl Channel {
             answered = waiting => answered,
             () = sender.wire.patience(limit) => {
                 drop(given_up);
-                sender.wire.suspect(format!("no answer came while {what}"));
                 return Err(Error::new(
                     ErrorKind::TimedOut,
                     format!("the broker must answer within `connection.rpc_timeout`, {limit:?}, but did not while {what}"),
@@ -237,8 +236,8 @@ struct GiveUp<'a> {
 
 impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            let _ = self.sender.close();
+        if self.armed && self.sender.close().is_ok() {
+            self.sender.wire.suspect("a request was given up".to_owned());
         }
     }
 }
