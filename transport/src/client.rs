@@ -12,7 +12,7 @@ use crate::{
     Subscription, Verified,
     consume::Registry,
     declare,
-    dial::{ask, dial},
+    dial::{ask, wait},
     inspect,
     link::{Link, Shared},
     problem::Problems,
@@ -50,11 +50,13 @@ struct Inner {
 impl Client {
     /// Connects to the first endpoint that answers; each is tried once, in random order.
     ///
-    /// Takes a [`Config`], or URLs as text for one with the defaults.
+    /// Takes a [`Config`], or URLs as text for one with the defaults. While none answers it tries again, and logs each time why, for
+    /// as long as [`ConnectionConfig::wait`] says: the default is not to wait.
     ///
     /// The consuming connection is opened here, so wrong credentials show at once; the publishing one with the first publish.
     /// Later losses are repaired in the background, without limit, by [`ConnectionConfig::reconnect`].
     ///
+    /// [`ConnectionConfig::wait`]: garenne_shared::config::ConnectionConfig::wait
     /// [`ConnectionConfig::reconnect`]: garenne_shared::config::ConnectionConfig::reconnect
     ///
     /// # Errors
@@ -78,7 +80,7 @@ impl Client {
         let first = runtime.spawn({
             let (config, handle) = (Arc::clone(&config), runtime.handle().clone());
             async move {
-                let dialed = dial(&config, Role::Consume, &handle).await?;
+                let dialed = wait::until_dialed(&config, &handle).await?;
                 let capabilities = ask(&config, &dialed.endpoint, &handle).await;
                 Ok::<_, Error>((dialed, capabilities))
             }

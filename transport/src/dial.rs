@@ -1,5 +1,7 @@
 //! Opens one connection: TCP, TLS and the AMQP handshake, each within a deadline.
 
+pub(crate) mod wait;
+
 use std::{
     fmt::Write as _,
     io,
