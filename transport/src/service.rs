@@ -12,7 +12,11 @@ use std::{
 use garenne_shared::Chain;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-pub use self::{broker_args::BrokerArgs, ending::Ending, signals::Signals};
+pub use self::{
+    broker_args::BrokerArgs,
+    ending::{Ending, stop_timeout},
+    signals::Signals,
+};
 
 /// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` overrides [`DEFAULT_LOG_FILTER`](crate::DEFAULT_LOG_FILTER), but never
 /// [`LOG_FILTER_GUARD`](crate::LOG_FILTER_GUARD).
