@@ -16,6 +16,7 @@ use crate::{
     inspect,
     link::{Link, Shared},
     problem::Problems,
+    remove,
     runtime::IoRuntime,
 };
 
@@ -186,6 +187,21 @@ impl Client {
     /// A dropped call may have declared a part; applying again completes it.
     pub async fn apply(&self, topology: &Topology) -> Result<Applied, Error> {
         declare::apply(&self.inner.consume, topology).await
+    }
+
+    /// Deletes the queues and exchanges that the topology declares, with the messages in them; external objects stay.
+    ///
+    /// For what was declared for a test or a single run. To delete what does not exist succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessRefused`](crate::ErrorKind::AccessRefused) without the permission to configure an object; what comes after it stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have deleted a part; deleting again completes it.
+    pub async fn delete(&self, topology: &Topology) -> Result<(), Error> {
+        remove::delete(&self.inner.consume, topology).await
     }
 
     /// Checks passively that every exchange and queue exists; changes nothing.
