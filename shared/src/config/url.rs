@@ -33,8 +33,7 @@ pub(super) fn parse_list(urls: &str) -> Result<Vec<Address>, ConfigError> {
 /// Parses one URL; white space and a byte-order mark around it do not count.
 pub(super) fn parse(text: &str) -> Result<Address, ConfigError> {
     let text = trimmed(text);
-    take_apart(text)
-        .map_err(|reason| ConfigError::Url { shown: without_credentials(text), reason: reason.to_string() })
+    take_apart(text).map_err(|reason| ConfigError::Url { shown: without_credentials(text), reason })
 }
 
 fn take_apart(text: &str) -> Result<Address, String> {
