@@ -116,17 +116,18 @@ fn an_error_about_a_value_of_a_variable_names_the_variable() {
     );
 }
 
+const PUBLISH: PublishConfig = PublishConfig::new()
+    .window(1)
+    .window_bytes(1)
+    .confirm_timeout(Duration::from_secs(1))
+    .blocked_timeout(Duration::ZERO)
+    .max_message_bytes(1);
+
 #[test]
 fn every_part_of_a_configuration_can_be_built_in_code() {
     let second = Duration::from_secs(1);
     let connection = ConnectionConfig::new().connect_timeout(second).wait(second).heartbeat(second);
     let connection = connection.frame_max(9000).reconnect(crate::Retry::never()).rpc_timeout(second);
-    const PUBLISH: PublishConfig = PublishConfig::new()
-        .window(1)
-        .window_bytes(1)
-        .confirm_timeout(Duration::from_secs(1))
-        .blocked_timeout(Duration::ZERO)
-        .max_message_bytes(1);
     let tls = TlsConfig::new().ca_file("ca").certificate("cert", "key").server_name("name");
     let config = Config::default().connection(connection).publish(PUBLISH).tls(tls);
     config.validate().unwrap();
