@@ -25,7 +25,7 @@ impl Handler<OrderPlaced> for Billing {
 
 #[tokio::main]
 async fn main() -> Result<(), garenne::Error> {
-    let client = Client::connect(Config::from_vars(std::env::vars())?.service("billing")).await?;
+    let client = Client::connect(Config::from_vars(std::env::vars_os())?.service("billing")).await?;
     client
         .apply(
             &Topology::new()

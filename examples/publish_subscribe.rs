@@ -54,7 +54,7 @@ pub async fn run(client: &Client) -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let client = Client::connect(Config::from_vars(std::env::vars())?.service("examples")).await?;
+    let client = Client::connect(Config::from_vars(std::env::vars_os())?.service("examples")).await?;
     run(&client).await?;
     client.close().await;
     Ok(())

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use cpu_time::ProcessTime;
 use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// A running measurement.
 #[derive(Debug)]
 pub struct Stopwatch {
     started: Instant,
-    cpu: Duration,
+    cpu: ProcessTime,
 }
 
 /// What was measured; the field names are those of `--json`.
@@ -45,14 +45,14 @@ impl Stopwatch {
     /// Starts to measure.
     #[must_use]
     pub fn start() -> Self {
-        Self { started: Instant::now(), cpu: cpu_time() }
+        Self { started: Instant::now(), cpu: ProcessTime::now() }
     }
 
     /// Stops, and counts the time to `count` messages.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn stop(self, count: u64) -> Measurement {
-        let (wall, cpu) = (self.started.elapsed(), cpu_time() - self.cpu);
+        let (wall, cpu) = (self.started.elapsed(), self.cpu.elapsed());
         Measurement {
             name: String::new(),
             count,
@@ -63,14 +63,6 @@ impl Stopwatch {
             p999_us: 0,
         }
     }
-}
-
-/// The user and system time that this process has used.
-fn cpu_time() -> Duration {
-    let spent = clock_gettime(ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(spent.tv_sec).unwrap_or_default();
-    let nanos = u32::try_from(spent.tv_nsec).unwrap_or_default();
-    Duration::new(seconds, nanos)
 }
 
 // === impl Measurement ===

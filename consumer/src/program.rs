@@ -1,27 +1,25 @@
 //! The program around the transport: arguments, records, output, signals. The only place that reads the environment.
 
 mod args;
+mod begin;
+
 mod output;
 mod record;
 mod repair;
 mod run;
 mod session;
+mod stream;
 mod summary;
 
 use std::{io, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use garenne_transport::service::{log_to, write_line};
+use garenne_transport::service::{Ending, log_to, write_line};
 
 use self::{
     args::Args,
     run::{Done, Failure},
 };
-
-/// Exit code: ended as it was asked to; everything written is acknowledged.
-const DONE: u8 = 0;
-/// Exit code: ended otherwise, or no broker was reached.
-const FAILED: u8 = 1;
 
 /// Runs the service and returns its exit code. Wrong usage exits with 2 here, as everywhere with clap.
 pub(crate) fn main() -> ExitCode {
@@ -35,19 +33,22 @@ pub(crate) fn main() -> ExitCode {
     // A write whose reader is stuck cannot be cancelled: it must not hold up the exit.
     runtime.shutdown_timeout(Duration::ZERO);
     match done {
-        Ok(Done { summary, failed }) => {
-            let code = failed.map_or(ExitCode::from(DONE), |message| fail(&message));
+        Ok(Done { summary, ending }) => {
             say(&summary.to_string());
-            code
+            ending.into()
         }
         Err(Failure::Usage(message)) => Args::command().error(ErrorKind::ValueValidation, message).exit(),
         Err(Failure::Failed(message)) => fail(&message),
+        Err(Failure::Stopped(message)) => {
+            say(&message);
+            Ending::HandedBack.into()
+        }
     }
 }
 
 fn fail(message: &str) -> ExitCode {
     say(&format!("error: {message}"));
-    ExitCode::from(FAILED)
+    Ending::Failed.into()
 }
 
 /// Writes a line to standard error.

@@ -2,7 +2,6 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use garenne_shared::Outgoing;
 use garenne_transport::{Confirmed, ErrorKind, PendingConfirm, PublishError, PublishErrorKind};
 use tokio::time::{Instant, sleep};
 
@@ -119,11 +118,7 @@ impl Delivery {
         if attempts == 1 {
             return last;
         }
-        let Outgoing { exchange, routing_key, .. } = &self.draft.outgoing;
-        let detail = format!("given up after {attempts} attempts in {:.1?}", self.started.elapsed());
-        PublishError::new(kind, exchange.clone(), routing_key.clone(), detail)
-            .with_attempts(attempts)
-            .with_source(last)
+        last.given_up(kind, attempts, self.started.elapsed())
     }
 }
 

@@ -15,14 +15,13 @@ mod template;
 use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use garenne_transport::service::log_to;
+use garenne_transport::service::{Ending, log_to};
 
-use self::{args::Args, console::Console, run::Failure};
-
-/// Exit code: every line that was read is confirmed.
-const CONFIRMED: u8 = 0;
-/// Exit code: some line is not confirmed, the input could not be read to its end, or no broker was reached.
-const NOT_CONFIRMED: u8 = 1;
+use self::{
+    args::Args,
+    console::Console,
+    run::{Done, Failure},
+};
 
 /// Runs the service and returns its exit code. Wrong usage exits with 2 here, as everywhere with clap.
 pub(crate) fn main() -> ExitCode {
@@ -38,19 +37,23 @@ pub(crate) fn main() -> ExitCode {
     // A read of standard input cannot be cancelled: it must not hold up the exit.
     runtime.shutdown_timeout(Duration::ZERO);
     match done {
-        Ok(summary) => {
+        Ok(Done { summary, ending }) => {
             console.finish(&summary, args.json);
-            ExitCode::from(if summary.is_complete() { CONFIRMED } else { NOT_CONFIRMED })
+            ending.into()
         }
         Err(Failure::Usage(message)) => {
             console.clear();
             Args::command().error(ErrorKind::ValueValidation, message).exit()
         }
         Err(Failure::Failed(message)) => fail(&console, &message),
+        Err(Failure::Stopped(message)) => {
+            console.say(&message);
+            Ending::HandedBack.into()
+        }
     }
 }
 
 fn fail(console: &Console, message: &str) -> ExitCode {
     console.say(&format!("error: {message}"));
-    ExitCode::from(NOT_CONFIRMED)
+    Ending::Failed.into()
 }

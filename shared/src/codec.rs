@@ -43,7 +43,6 @@ pub struct Codecs {
 }
 
 /// Why a body could not be encoded or decoded.
-#[derive(Debug)]
 pub struct CodecError {
     kind: CodecErrorKind,
     content_type: String,
@@ -226,6 +225,13 @@ impl fmt::Display for CodecError {
                 write!(f, "the body does not decode as `{content_type}` to the message type")
             }
         }
+    }
+}
+
+/// Shows the causes too: it is what a `main` that returns the error prints.
+impl fmt::Debug for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::Chain(self).fmt(f)
     }
 }
 

@@ -2,24 +2,36 @@
 
 mod address;
 mod check;
+mod connection;
+mod error;
+mod file;
+mod publish;
+mod tls;
+mod url;
 mod variables;
 
-use std::{path::PathBuf, time::Duration};
+use std::ffi::OsString;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-pub use self::address::{Address, ConfigError};
-use crate::Retry;
+use self::file::File;
+pub use self::{
+    address::Address, connection::ConnectionConfig, error::ConfigError, publish::PublishConfig,
+    tls::TlsConfig,
+};
 
 /// Everything a client needs to know to connect, publish and consume.
 ///
-/// The error of a parser may quote the line that it refuses, and with it a password: of [`toml`](https://docs.rs/toml), show
-/// `error.message()` rather than the error.
+/// From a file and variables it comes by [`load`](Self::load). Where you parse a file yourself, mind that the error of a parser may
+/// quote the line that it refuses, and with it a password: of [`toml`](https://docs.rs/toml), show `error.message()`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
     /// The brokers of one cluster; tried in random order. The default is `amqp://guest:guest@localhost:5672`.
+    ///
+    /// In a file a list of URLs, or one text with commas between them.
+    #[serde(deserialize_with = "endpoints")]
     pub endpoints: Vec<Address>,
     /// The name of the service: `app_id` of its messages and start of its connection names. The default is `garenne`.
     pub service: String,
@@ -29,66 +41,6 @@ pub struct Config {
     pub publish: PublishConfig,
     /// TLS, for endpoints with the scheme `amqps`.
     pub tls: TlsConfig,
-}
-
-/// How connections are opened and kept.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ConnectionConfig {
-    /// The limit for the TCP connect and, apart from it, for the AMQP handshake. The default is 10 s.
-    #[serde(with = "humantime_serde")]
-    pub connect_timeout: Duration,
-    /// The heartbeat asked for; the broker may lower it. The default is 10 s.
-    #[serde(with = "humantime_serde")]
-    pub heartbeat: Duration,
-    /// The largest frame in bytes. The default is 131072; the broker may lower it.
-    pub frame_max: u32,
-    /// The delays between attempts to connect. The default is exponential from 100 ms to 2 s, with jitter, without limit.
-    pub reconnect: Retry,
-    /// The limit for declaring, cancelling and closing. The default is 10 s.
-    #[serde(with = "humantime_serde")]
-    pub rpc_timeout: Duration,
-    /// How long a connection may be silent, apart from heartbeats, before the broker is asked for a sign of life. The default is 2 s.
-    #[serde(with = "humantime_serde")]
-    pub probe_after: Duration,
-    /// How long the broker may take to give that sign, before the connection is given up. The default is 3 s.
-    #[serde(with = "humantime_serde")]
-    pub probe_timeout: Duration,
-}
-
-/// How messages are published.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct PublishConfig {
-    /// How many publishes may await their confirm. The default is 1000.
-    pub window: usize,
-    /// How many bytes of bodies may await their confirm. The default is 64 MiB.
-    pub window_bytes: u64,
-    /// How long a publish waits for its confirm. The default is 30 s.
-    #[serde(with = "humantime_serde")]
-    pub confirm_timeout: Duration,
-    /// How long a publish waits while the broker blocks the connection. The default is 30 s.
-    #[serde(with = "humantime_serde")]
-    pub blocked_timeout: Duration,
-    /// The largest body in bytes. The default is 16 MiB, RabbitMQ's own `max_message_size`.
-    pub max_message_bytes: u64,
-}
-
-/// TLS: which authorities are trusted, and who we are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct TlsConfig {
-    /// A PEM file of authorities to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// A PEM file with the client's certificate chain.
-    pub cert_file: Option<PathBuf>,
-    /// A PEM file with the client's private key.
-    pub key_file: Option<PathBuf>,
-    /// The name to verify instead of the endpoint's host.
-    pub server_name: Option<String>,
 }
 
 // === impl Config ===
@@ -112,8 +64,7 @@ impl Config {
     ///
     /// Fails if a URL is not an AMQP URL. The error never shows the password.
     pub fn from_url(urls: &str) -> Result<Self, ConfigError> {
-        let endpoints = urls.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>()?;
-        Ok(Self { endpoints, ..Self::default() })
+        Ok(Self { endpoints: url::parse_list(urls)?, ..Self::default() })
     }
 
     /// Makes a configuration from environment variables; the library itself never reads the environment.
@@ -123,25 +74,81 @@ impl Config {
     /// | `AMQP_URL` | the endpoints, separated by commas | `amqp://guest:guest@localhost:5672` |
     /// | `GARENNE_SERVICE` | [`service`](Self::service) | `garenne` |
     /// | `GARENNE_HEARTBEAT`, `GARENNE_CONNECT_TIMEOUT` | those of [`ConnectionConfig`], such as `10s` | `10s` |
+    /// | `GARENNE_WAIT` | [`ConnectionConfig::wait`] | `0s` |
     /// | `GARENNE_WINDOW` | [`PublishConfig::window`] | `1000` |
     /// | `GARENNE_CONFIRM_TIMEOUT`, `GARENNE_BLOCKED_TIMEOUT` | those of [`PublishConfig`] | `30s` |
     /// | `GARENNE_CA_FILE`, `GARENNE_CERT_FILE`, `GARENNE_KEY_FILE`, `GARENNE_SERVER_NAME` | those of [`TlsConfig`] | none |
     ///
+    /// Variables that an orchestrator sets for a service of such a name, such as `GARENNE_SERVICE_HOST` and
+    /// `GARENNE_PORT_5672_TCP`, do not count.
+    ///
     /// # Errors
     ///
-    /// Fails if a variable has a value that its setting cannot have, or if a variable begins with `GARENNE_` and is none of these.
+    /// Fails if a variable has a value that its setting cannot have or that is not Unicode, or if a variable begins with `GARENNE_`
+    /// and is none of these.
     ///
     /// # Examples
     ///
+    /// Take `vars_os`: the standard library's `vars` panics where any variable of the process is not Unicode.
+    ///
     /// ```
     /// # fn main() -> Result<(), garenne_shared::ConfigError> {
-    /// let config = garenne_shared::Config::from_vars(std::env::vars())?;
+    /// let config = garenne_shared::Config::from_vars(std::env::vars_os())?;
     /// assert!(!config.endpoints.is_empty());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn from_vars(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        variables::read(variables)
+    pub fn from_vars<N, V>(variables: impl IntoIterator<Item = (N, V)>) -> Result<Self, ConfigError>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::load("", "", variables)
+    }
+
+    /// Makes a configuration from the text of a TOML file, and from environment variables, which override it.
+    ///
+    /// The caller reads both: `file` is the file's name, for errors. The variables are those of [`from_vars`](Self::from_vars).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_vars`](Self::from_vars); and if the text is no TOML, or has a key that is not known or a value that its setting
+    /// cannot have: with file, line and key. No error shows a password.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use garenne_shared::Config;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let file = "billing.toml";
+    /// let config = Config::load(file, &std::fs::read_to_string(file)?, std::env::vars_os())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load<N, V>(
+        file: &str,
+        text: &str,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, ConfigError>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let file = File::new(file, text);
+        let mut config = file.read()?;
+        let origins = variables::set(&mut config, variables)?;
+        config.validate().map_err(|error| match error {
+            ConfigError::Setting { setting, rule, found } => match origins.of(&setting) {
+                Some(variable) => ConfigError::Setting { setting: variable.to_owned(), rule, found },
+                None => file.locate(&setting, &rule, &found).unwrap_or(ConfigError::Setting {
+                    setting,
+                    rule,
+                    found,
+                }),
+            },
+            error => error,
+        })?;
+        Ok(config)
     }
 
     /// Checks that every setting has a value that can work; connecting does it too.
@@ -198,30 +205,19 @@ impl TryFrom<&str> for Config {
     }
 }
 
-impl Default for ConnectionConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(10),
-            frame_max: 131_072,
-            reconnect: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(2)).jitter(true),
-            rpc_timeout: Duration::from_secs(10),
-            probe_after: Duration::from_secs(2),
-            probe_timeout: Duration::from_secs(3),
-        }
+/// Reads a list of URLs, or one text with commas between them.
+fn endpoints<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a URL or a list of URLs")]
+    enum Endpoints {
+        One(String),
+        Many(Vec<String>),
     }
-}
-
-impl Default for PublishConfig {
-    fn default() -> Self {
-        Self {
-            window: 1000,
-            window_bytes: 64 << 20,
-            confirm_timeout: Duration::from_secs(30),
-            blocked_timeout: Duration::from_secs(30),
-            max_message_bytes: 16 << 20,
-        }
-    }
+    let parsed = match Endpoints::deserialize(deserializer)? {
+        Endpoints::One(urls) => url::parse_list(&urls),
+        Endpoints::Many(urls) => urls.iter().map(|url| url::parse(url)).collect(),
+    };
+    parsed.map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@
 //! | epoch | one life of a connection; nothing of an older epoch is sent on a newer one |
 //! | topology | exchanges, queues and bindings together |
 
+mod chain;
 pub mod codec;
 pub mod config;
 mod envelope;
@@ -41,6 +42,7 @@ mod secret;
 pub use bytes::Bytes;
 
 pub use self::{
+    chain::Chain,
     codec::{Codec, CodecError, CodecErrorKind, Codecs},
     config::{Config, ConfigError},
     envelope::{Incoming, Outgoing},

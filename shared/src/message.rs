@@ -1,5 +1,7 @@
 //! The trait that a message type implements.
 
+use std::fmt;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{ExchangeName, Headers, MessageType, NameError, RoutingKey};
@@ -66,7 +68,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Why a message has no routing key or no headers.
 ///
 /// Its source says what is wrong with the name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("message `{message_type}` cannot be addressed")]
 pub struct MessageError {
     message_type: MessageType,
@@ -74,6 +76,13 @@ pub struct MessageError {
 }
 
 // === impl MessageError ===
+
+/// Shows the causes too: it is what a `main` that returns the error prints.
+impl fmt::Debug for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::Chain(self).fmt(f)
+    }
+}
 
 impl MessageError {
     /// Makes the error for a message type.

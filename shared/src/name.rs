@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 const MAX_NAME_BYTES: usize = 255;
 
 /// Why a name was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The name is longer than an AMQP short string.
     #[error("a {what} is at most 255 bytes, but `{start}…` has {found}; shorten it")]
@@ -34,6 +34,13 @@ pub enum NameError {
         /// The name, escaped.
         name: String,
     },
+}
+
+/// Shows the causes too: it is what a `main` that returns the error prints.
+impl fmt::Debug for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::Chain(self).fmt(f)
+    }
 }
 
 macro_rules! names {

@@ -3,7 +3,6 @@
 //! A static is never dropped, a test binary leaves through `exit`, and a killed process runs nothing at all.
 //! What always happens is that its pipes close: a child waits for that, and then removes the container.
 
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 /// Watches over one container for as long as this value, or this process, lives.
@@ -15,15 +14,13 @@ pub(crate) struct Reaper {
 impl Reaper {
     /// Starts to watch over the container of this name, which need not exist yet.
     pub(crate) fn watch(container: &str) -> Self {
-        let child = Command::new("sh")
-            .args(["-c", "cat; exec docker rm --force --volumes \"$0\"", container])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Ctrl-C in the terminal must not end the child before its work is done.
-            .process_group(0)
-            .spawn()
-            .expect("a child that removes the broker's container can be started");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "cat; exec docker rm --force --volumes \"$0\"", container]);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Ctrl-C in the terminal must not end the child before its work is done.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+        let child = shell.spawn().expect("a child that removes the broker's container can be started");
         Self { child }
     }
 }

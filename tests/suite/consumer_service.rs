@@ -199,6 +199,45 @@ async fn a_signal_flushes_and_acknowledges_what_was_taken() {
 }
 
 #[tokio::test]
+async fn a_signal_ends_it_within_its_limit_and_a_second_at_once_though_nobody_reads() {
+    for (args, forced) in [(&["--stop-timeout", "500ms"][..], false), (&["--stop-timeout", "1h"], true)] {
+        let vhost = vhost_with(1).await;
+        // More than a pipe and all buffers on the way hold.
+        let large = vec![b'x'; 4 << 20];
+        assert!(vhost.publish_raw("", QUEUE, json!({}), &large).await);
+        let mut child = consumer(&vhost.url(), args).await.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        eventually(30 * SECONDS, "the second message is taken", async || match vhost.queue(QUEUE).await {
+            Some(queue) if queue["messages_ready"] == 0 && queue["messages_unacknowledged"] == 1 => Ok(()),
+            queue => Err(queue.map(|queue| queue["messages_unacknowledged"].clone())),
+        })
+        .await;
+        signal(&child, "-TERM");
+        if forced {
+            // Those that come within a second are one with the first.
+            eventually(30 * SECONDS, "a further signal ends it", async || {
+                if child.try_wait().expect("its state is known").is_some() {
+                    return Ok(());
+                }
+                signal(&child, "-TERM");
+                Err("it still runs")
+            })
+            .await;
+        }
+        let done = done(child).await;
+        assert_eq!(done.code, Some(if forced { 4 } else { 3 }), "{}", done.stderr);
+        let told = if forced {
+            "stopped at once; 1 messages"
+        } else {
+            "not done within `--stop-timeout`; 1 messages"
+        };
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+        drop(stdout);
+        expect(&vhost, 1, 0).await;
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_reads_any_more_is_not_acknowledged() {
     let vhost = vhost_with(1).await;
     let mut child = consumer(&vhost.url(), &[]).await.spawn().unwrap();
@@ -262,7 +301,7 @@ async fn a_broker_that_cannot_be_reached_is_named() {
     let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     proxy.set_mode(Mode::Refuse);
-    let done = run(&vhost.url_through(&proxy), &[]).await;
+    let done = run(&vhost.url_through(&proxy), &["--no-wait"]).await;
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     assert!(done.stderr.contains(&proxy.address().to_string()), "{}", done.stderr);
 }
@@ -276,4 +315,39 @@ async fn wrong_usage_exits_with_2_and_shows_no_password() {
     }
     let done = run("amqp://u:s3cr3t-env@127.0.0.1:1", &["--help"]).await;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn a_stream_is_read_from_where_it_is_told_to_its_end_and_refused_untold() {
+    let vhost = crate::vhost().await;
+    vhost.declare_queue(QUEUE, json!({ "x-queue-type": "stream" })).await;
+    let done = run(&vhost.url(), &["--until-empty", "--from", "first"]).await;
+    done.check(0, "read 0, written 0, redelivered 0");
+    fill(&vhost, 0..100).await;
+    for (from, first) in [("first", 0), ("90", 90), ("100", 100), ("2020-01-01T00:00:00Z", 0)] {
+        let done = run(&vhost.url(), &["--until-empty", "--prefetch", "20", "--from", from]).await;
+        assert_eq!(
+            (done.code, numbers(&done.records())),
+            (Some(0), (first..100).collect()),
+            "{}",
+            done.stderr
+        );
+    }
+    let done = run(&vhost.url(), &["--max", "7", "--from", "first"]).await;
+    assert_eq!((done.code, numbers(&done.records())), (Some(0), (0..7).collect()), "{}", done.stderr);
+    let done = run(&vhost.url(), &["--until-empty"]).await;
+    done.check(1, "read 0, written 0, redelivered 0");
+    assert!(done.stderr.contains("is a stream") && done.stderr.contains("--from first"), "{}", done.stderr);
+    assert_eq!(run(&vhost.url(), &["--until-empty", "--from", "next"]).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_no_stream_has_no_place_to_begin_at() {
+    let vhost = vhost_with(1).await;
+    for args in [&["--from", "first"][..], &["--from", "first", "--until-empty"]] {
+        let done = run(&vhost.url(), args).await;
+        done.check(1, "read 0, written 0, redelivered 0");
+        assert!(done.stderr.contains("is not a stream"), "{}", done.stderr);
+    }
+    expect(&vhost, 1, 0).await;
 }

@@ -210,11 +210,42 @@ async fn wrong_usage_exits_with_2_and_shows_no_password() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_and_crlf_are_not_part_of_a_message() {
+    let vhost = vhost_with_orders(json!({})).await;
+    let first = file("\u{feff}{\"id\":1}\r\n{\"id\":2}\r\n".as_bytes());
+    let second = file("\u{feff}{\"id\":3}".as_bytes());
+    let paths = [first.path().to_str().unwrap(), second.path().to_str().unwrap()];
+    let done =
+        run(&vhost.url(), &[&["--key", "placed.eu", "--message-id", "{id}"], &paths[..]].concat(), b"").await;
+    done.check(0, &[("confirmed", 3)]);
+    let taken = vhost.take_raw("billing", 10).await;
+    let bodies: Vec<_> = taken.iter().map(|message| message["payload"].as_str().unwrap()).collect();
+    assert_eq!(bodies, ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"]);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_up_yet_is_waited_for() {
+    let vhost = vhost_with_orders(json!({})).await;
+    let proxy = vhost.proxy().await;
+    proxy.set_mode(Mode::Refuse);
+    let mut child = producer(&vhost.url_through(&proxy), &["--key", "placed.eu"]).await.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"1\n").await.unwrap();
+    drop(stdin);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told =
+        timeout(30 * SECONDS, stderr.next_line()).await.expect("it tells").unwrap().unwrap_or_default();
+    assert!(told.contains("no broker yet"), "{told}");
+    proxy.set_mode(Mode::Forward);
+    done(child).await.check(0, &[("confirmed", 1)]);
+}
+
+#[tokio::test]
 async fn a_broker_that_cannot_be_reached_exits_with_1_and_names_the_endpoint() {
     let vhost = crate::vhost().await;
     let proxy = vhost.proxy().await;
     proxy.set_mode(Mode::Refuse);
-    let done = run(&vhost.url_through(&proxy), &[], b"1\n").await;
+    let done = run(&vhost.url_through(&proxy), &["--no-wait"], b"1\n").await;
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     assert!(done.stderr.contains(&proxy.address().to_string()), "{}", done.stderr);
 }
@@ -230,10 +261,45 @@ async fn a_signal_stops_the_reading_and_waits_for_what_is_in_flight() {
         billing_holds(&vhost, 100).await;
         signal(&child, name);
         let done = done(child).await;
-        done.check(1, &[("confirmed", 100)]);
+        done.check(3, &[("confirmed", 100)]);
         assert!(done.stderr.contains("stopped reading"), "{}", done.stderr);
         drop(stdin);
     }
+}
+
+#[tokio::test]
+async fn two_signals_at_once_are_one() {
+    let vhost = vhost_with_orders(json!({})).await;
+    let mut child = producer(&vhost.url(), &["--key", "placed.{region}"]).await.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(orders(100).as_bytes()).await.unwrap();
+    billing_holds(&vhost, 100).await;
+    let id = child.id().unwrap().to_string();
+    let both = format!("kill -TERM {id}; kill -INT {id}; kill -TERM {id} 2>/dev/null || true");
+    assert!(std::process::Command::new("sh").args(["-c", &both]).status().unwrap().success());
+    let done = done(child).await;
+    done.check(3, &[("confirmed", 100)]);
+    assert!(!done.stderr.contains("stopped at once"), "{}", done.stderr);
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_within_its_limit_though_no_confirm_comes() {
+    let vhost = vhost_with_orders(json!({})).await;
+    let proxy = vhost.proxy().await;
+    let args = ["--key", "placed.{region}", "--stop-timeout", "500ms"];
+    let mut child = producer(&vhost.url_through(&proxy), &args).await.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(orders(10).as_bytes()).await.unwrap();
+    billing_holds(&vhost, 10).await;
+    proxy.hold(Direction::ToClient);
+    stdin.write_all(orders(10).as_bytes()).await.unwrap();
+    billing_holds(&vhost, 20).await;
+    signal(&child, "-TERM");
+    let done = done(child).await;
+    done.check(3, &[("confirmed", 10), ("unknown", 10)]);
+    assert!(done.stderr.contains("not confirmed within `--stop-timeout`"), "{}", done.stderr);
+    drop(stdin);
 }
 
 #[tokio::test]
@@ -262,8 +328,16 @@ async fn a_second_signal_stops_at_once_and_what_is_in_flight_is_unknown() {
     };
     let told = timeout(30 * SECONDS, told).await.expect("the program tells");
     assert!(told.contains("waiting for 10"), "{told}");
-    signal(&child, "-INT");
-    done(child).await.check(1, &[("confirmed", 10), ("unknown", 10)]);
+    // Those that come within a second are one with the first.
+    eventually(30 * SECONDS, "a further signal ends it", async || {
+        if child.try_wait().expect("its state is known").is_some() {
+            return Ok(());
+        }
+        signal(&child, "-INT");
+        Err("it still runs")
+    })
+    .await;
+    done(child).await.check(4, &[("confirmed", 10), ("unknown", 10)]);
     assert_eq!(std::fs::read_to_string(rejects.path()).unwrap().lines().count(), 10);
     drop(stdin);
 }

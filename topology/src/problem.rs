@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Why a topology is not valid: every problem of it at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TopologyError {
     /// Never empty.
     problems: Vec<Problem>,
@@ -74,6 +74,13 @@ impl fmt::Display for TopologyError {
         }
         write!(f, "{} problems:", self.problems.len())?;
         self.problems.iter().try_for_each(|problem| write!(f, "\n- {problem}"))
+    }
+}
+
+/// Shows the causes too: it is what a `main` that returns the error prints.
+impl fmt::Debug for TopologyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        garenne_shared::Chain(self).fmt(f)
     }
 }
 

@@ -12,10 +12,11 @@ use crate::{
     Subscription, Verified,
     consume::Registry,
     declare,
-    dial::dial,
+    dial::wait,
     inspect,
     link::{Link, Shared},
     problem::Problems,
+    remove,
     runtime::IoRuntime,
 };
 
@@ -50,11 +51,13 @@ struct Inner {
 impl Client {
     /// Connects to the first endpoint that answers; each is tried once, in random order.
     ///
-    /// Takes a [`Config`], or URLs as text for one with the defaults.
+    /// Takes a [`Config`], or URLs as text for one with the defaults. While none answers it tries again, and logs each time why, for
+    /// as long as [`ConnectionConfig::wait`] says: the default is not to wait.
     ///
     /// The consuming connection is opened here, so wrong credentials show at once; the publishing one with the first publish.
     /// Later losses are repaired in the background, without limit, by [`ConnectionConfig::reconnect`].
     ///
+    /// [`ConnectionConfig::wait`]: garenne_shared::config::ConnectionConfig::wait
     /// [`ConnectionConfig::reconnect`]: garenne_shared::config::ConnectionConfig::reconnect
     ///
     /// # Errors
@@ -77,7 +80,7 @@ impl Client {
         // On the runtime of its own from the start, because that is where the sockets stay registered.
         let first = runtime.spawn({
             let (config, runtime) = (Arc::clone(&config), Arc::clone(&runtime));
-            async move { dial(&config, Role::Consume, &runtime, None).await }
+            async move { wait::until_dialed(&config, &runtime).await }
         });
         let abort = AbortOnDrop(first.abort_handle());
         let dialed = first.await.map_err(|error| {
@@ -203,6 +206,21 @@ impl Client {
         let applied = self.apply(topology).await?;
         self.inner.consume.own(topology.clone());
         Ok(applied)
+    }
+
+    /// Deletes the queues and exchanges that the topology declares, with the messages in them; external objects stay.
+    ///
+    /// For what was declared for a test or a single run. To delete what does not exist succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessRefused`](crate::ErrorKind::AccessRefused) without the permission to configure an object; what comes after it stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have deleted a part; deleting again completes it.
+    pub async fn delete(&self, topology: &Topology) -> Result<(), Error> {
+        remove::delete(&self.inner.consume, topology).await
     }
 
     /// Checks passively that every exchange and queue exists; changes nothing.

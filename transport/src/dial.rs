@@ -1,5 +1,8 @@
 //! Opens one connection: TCP, TLS and the AMQP handshake, each within a deadline.
 
+pub(crate) mod hint;
+pub(crate) mod wait;
+
 use std::{
     fmt::Write as _,
     io,
@@ -145,7 +148,10 @@ async fn open(config: &Config, endpoint: &Address, runtime: &Handle) -> Result<S
     let name = tls::server_name(&config.tls, &endpoint.host)?;
     let encrypted = within(config, "the TLS handshake", tls::connector(&config.tls)?.connect(name, tcp))
         .await?
-        .map_err(|error| unreachable_by(tls::hint(&error), &error))?;
+        .map_err(|error| match hint::of_tls(&error) {
+            Some(hint) => unreachable_by(&format!("the TLS handshake failed: {hint}"), &error),
+            None => unreachable_by("the TLS handshake failed", &error),
+        })?;
     Ok(Stream::Rustls(encrypted))
 }
 

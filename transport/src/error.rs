@@ -7,7 +7,6 @@ use garenne_shared::ConfigError;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why connecting, declaring or consuming failed.
-#[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -81,6 +80,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+/// Shows the causes too: it is what a `main` that returns the error prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        garenne_shared::Chain(self).fmt(f)
     }
 }
 

@@ -16,6 +16,7 @@ mod link;
 mod metric;
 mod problem;
 mod publish;
+mod remove;
 mod report;
 mod runtime;
 #[cfg(feature = "service")]

@@ -1,6 +1,7 @@
 //! What the ready-made programs share: arguments for the broker, signals, the log. Libraries leave it out.
 
 mod broker_args;
+mod ending;
 mod signals;
 
 use std::{
@@ -8,9 +9,14 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+use garenne_shared::Chain;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-pub use self::{broker_args::BrokerArgs, signals::Signals};
+pub use self::{
+    broker_args::BrokerArgs,
+    ending::{Ending, stop_timeout},
+    signals::Signals,
+};
 
 /// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` overrides [`DEFAULT_LOG_FILTER`](crate::DEFAULT_LOG_FILTER), but never
 /// [`LOG_FILTER_GUARD`](crate::LOG_FILTER_GUARD).
@@ -41,12 +47,5 @@ pub fn write_line(mut to: impl Write, text: &str) {
 /// Returns an error with its causes, outermost first.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    Chain(error).to_string()
 }

@@ -39,17 +39,6 @@ pub(crate) fn server_name(config: &TlsConfig, host: &str) -> Result<ServerName<'
     })
 }
 
-/// Says what a failed TLS handshake probably means.
-pub(crate) fn hint(error: &std::io::Error) -> &'static str {
-    use futures_rustls::rustls::Error as TlsError;
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    if matches!(cause, Some(TlsError::InvalidMessage(_))) {
-        "the TLS handshake failed: the peer does not speak TLS, it may be the plain port; use the scheme `amqp` or the port for TLS, 5671"
-    } else {
-        "the TLS handshake failed"
-    }
-}
-
 fn authorities(config: &TlsConfig) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &config.ca_file {

@@ -3,7 +3,6 @@
 //! It keeps the contract of the official `rabbitmq:4-management` image: command, paths, ports, variables, log on standard output.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -91,9 +90,20 @@ fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
     let write = || {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
         fs::write(path, text)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        set_mode(path, mode)
     };
     write().with_context(|| path.display().to_string())
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+/// There is no image of Debian to build on this platform.
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 fn import(root: &Path, image: &str) -> Result<()> {

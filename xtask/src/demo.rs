@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     demo.args(["run", "--quiet"]).args(cli).args(["--", "demo"]);
     let broker = if on_rabbitmq { Some(broker::resolve()?) } else { None };
     if let Some(broker) = &broker {
-        demo.env("AMQP_URL", &broker.amqp_url).env("RABBITMQ_MANAGEMENT_URL", &broker.management_url);
+        demo.args(["--url", &broker.amqp_url]);
     }
     // Ctrl-C reaches the demo from the terminal; it stops in order, and this task waits for that.
     let status = demo.args(arguments).status().context("garenne demo")?;

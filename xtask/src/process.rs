@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// Runs a program to its end with its output shown; fails if it fails, takes longer than `limit`, or Ctrl-C is pressed.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<()> {
     // A group of its own: at the limit, everything that it started ends with it.
-    let mut child = command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| show(command))?;
+    let mut child = own_group(command.stdin(Stdio::null())).spawn().with_context(|| show(command))?;
     let status = wait(&mut child, limit).with_context(|| show(command))?;
     ensure!(status.success(), "{}: {status}", show(command));
     Ok(())
@@ -35,7 +34,7 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String> {
 pub(crate) fn try_output(command: &mut Command, limit: Duration) -> Result<Output> {
     // Files, not pipes: a pipe ends only when the last process that inherited it ends, which may be a daemon.
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).process_group(0);
+    own_group(command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?));
     let mut child = command.spawn().with_context(|| show(command))?;
     let status = wait(&mut child, limit).with_context(|| show(command))?;
     Ok(Output { status, stdout: read(&mut stdout)?, stderr: read(&mut stderr)? })
@@ -83,7 +82,30 @@ fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     bail!("not done within {} s", limit.as_secs())
 }
 
+/// Gives a child a group of its own: Ctrl-C in the terminal does not reach it, and it ends with all that it started.
+#[cfg(unix)]
+pub(crate) fn own_group(command: &mut Command) -> &mut Command {
+    std::os::unix::process::CommandExt::process_group(command, 0)
+}
+
+/// Gives a child a group of its own: Ctrl-C in the terminal does not reach it.
+#[cfg(windows)]
+pub(crate) fn own_group(command: &mut Command) -> &mut Command {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP)
+}
+
+/// Ends a process and all that it started.
+#[cfg(windows)]
+fn kill_group(group: u32) {
+    let _ = Command::new("taskkill")
+        .args(["/T", "/F", "/PID", &group.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
 /// Ends a group of processes: politely, then surely.
+#[cfg(unix)]
 fn kill_group(group: u32) {
     for signal in ["-INT", "-KILL"] {
         let _ =

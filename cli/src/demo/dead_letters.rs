@@ -9,24 +9,28 @@ use garenne::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ledger::Ledger, shop::QUEUES};
+use super::{
+    ledger::Ledger,
+    shop::{QUEUES, Shop},
+};
 
 /// How long nothing may change before the rest is called lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the sums are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// The limit for handing back dead letters of other runs.
+/// The limit for the last acknowledgements.
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// Settles the books: returns when nothing is missing, when nothing has changed for 30 s, or when told to stop.
 pub(crate) async fn settle(
     operator: &Client,
+    shop: &Shop,
     ledger: &Ledger,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let done = CancellationToken::new();
     let readers = stream::iter(0..QUEUES.len())
-        .map(|queue| read(operator, ledger, queue, &done))
+        .map(|queue| read(operator, shop, ledger, queue, &done))
         .buffer_unordered(QUEUES.len())
         .collect::<Vec<anyhow::Result<()>>>();
     let watch = async {
@@ -44,28 +48,22 @@ pub(crate) async fn settle(
     read.into_iter().collect()
 }
 
-/// Takes the dead letters of this run out of one queue; those of other runs are handed back at the end.
+/// Takes the dead letters out of one queue.
 async fn read(
     operator: &Client,
+    shop: &Shop,
     ledger: &Ledger,
     queue: usize,
     done: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let name = QueueName::try_from(format!("{}.dlq", QUEUES[queue]))?;
-    let mut subscriber = operator.subscribe(Subscription::new(name).prefetch(u16::MAX)).await?;
-    let mut foreign = Vec::new();
+    let subscription = Subscription::new(shop.dead_letters(queue)).prefetch(u16::MAX);
+    let mut subscriber = operator.subscribe(subscription).await?;
     while let Some(Some(delivery)) = done.run_until_cancelled(subscriber.next()).await {
         let Delivery { message, unsettled } = delivery;
-        match ledger.order(message.metadata.message_id.as_deref()) {
-            Some(order) => {
-                ledger.dead_lettered(order, queue);
-                unsettled.settle(Settlement::Ack);
-            }
-            None => foreign.push(unsettled),
+        if let Some(order) = ledger.order(message.metadata.message_id.as_deref()) {
+            ledger.dead_lettered(order, queue);
         }
-    }
-    for unsettled in foreign {
-        unsettled.settle(Settlement::Release);
+        unsettled.settle(Settlement::Ack);
     }
     Ok(subscriber.close(CLOSE).await?)
 }

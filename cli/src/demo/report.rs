@@ -33,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) reconnects: u64,
     /// Confirmed copies that no consumer finished and no dead-letter queue holds.
     pub(crate) lost: u64,
+    /// Confirmed copies that were still in a queue when a second signal ended the run.
+    pub(crate) left: u64,
     /// How long it took.
     pub(crate) seconds: f64,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Closes the books.
-    pub(crate) fn new(ledger: &Ledger, stats: &Stats, elapsed: Duration) -> Self {
+    pub(crate) fn new(ledger: &Ledger, stats: &Stats, elapsed: Duration, forced: bool) -> Self {
         let totals = ledger.totals();
         Self {
             published: totals.published,
@@ -57,7 +59,9 @@ impl Report {
             dead_lettered: totals.dead_lettered,
             duplicates: totals.duplicates,
             reconnects: stats.reconnects.get(),
-            lost: totals.lost,
+            // Nobody waited for them to be handled.
+            lost: if forced { 0 } else { totals.lost },
+            left: if forced { totals.lost } else { 0 },
             seconds: elapsed.as_secs_f64(),
         }
     }
@@ -90,6 +94,9 @@ impl Report {
         row("dead-lettered".to_owned(), self.dead_lettered);
         row("duplicates".to_owned(), self.duplicates);
         row("reconnects".to_owned(), self.reconnects);
+        if self.left > 0 {
+            row("left in the queues".to_owned(), self.left);
+        }
         row("lost".to_owned(), self.lost);
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);

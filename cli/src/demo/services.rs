@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
-use garenne::prelude::*;
+use garenne::{ExchangeName, prelude::*, shared::Chain};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ledger::{Ledger, Outcome},
     messages::{OrderPlaced, Payment, Shape, order, shape},
-    shop::QUEUES,
+    shop::{QUEUES, Shop},
     stats::{CONSUMERS, Stats},
 };
 
@@ -41,6 +41,7 @@ impl Services {
     /// Connects and subscribes every consumer.
     pub(crate) async fn start(
         config: &Config,
+        shop: &Shop,
         ledger: &Arc<Ledger>,
         stats: &Arc<Stats>,
     ) -> anyhow::Result<Self> {
@@ -52,7 +53,7 @@ impl Services {
             count_reconnects(&client, stats, &mut watchers);
             let desk = Desk { consumer, queue, ledger: Arc::clone(ledger), stats: Arc::clone(stats) };
             let service =
-                Service::new(&client).consume(Consumer::new(QUEUES[queue]).concurrency(16).handle(desk));
+                Service::new(&client).consume(Consumer::new(shop.queue(queue)).concurrency(16).handle(desk));
             running.spawn(service.run_until(stop.clone().cancelled_owned()));
             clients.push(client);
         }
@@ -105,10 +106,12 @@ fn charge(order: &OrderPlaced, attempt: u32) -> Result<(), Failure> {
 /// Publishes every order and notes in the ledger how each ended; stops early when told to.
 pub(crate) async fn produce(
     config: &Config,
+    shop: &Shop,
     ledger: &Arc<Ledger>,
     stats: &Arc<Stats>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let exchange = shop.exchange();
     let client = Client::connect(config.clone().service("shop")).await?;
     let mut watchers = JoinSet::new();
     count_reconnects(&client, stats, &mut watchers);
@@ -116,10 +119,10 @@ pub(crate) async fn produce(
     stream::iter(0..ledger.orders())
         .take_until(stop.cancelled())
         .for_each_concurrent(WINDOW, |id| {
-            let publisher = &publisher;
+            let (publisher, exchange) = (&publisher, &exchange);
             async move {
                 stats.unconfirmed.up();
-                let outcome = publish(publisher, id, ledger.message_id(id)).await;
+                let outcome = publish(publisher, exchange, id, ledger.message_id(id)).await;
                 stats.unconfirmed.down();
                 stats.published.up();
                 ledger.published(id, outcome);
@@ -131,28 +134,28 @@ pub(crate) async fn produce(
     Ok(())
 }
 
-async fn publish(publisher: &Publisher, id: u32, message_id: String) -> Outcome {
+async fn publish(publisher: &Publisher, exchange: &ExchangeName, id: u32, message_id: String) -> Outcome {
     let order = order(id);
     let shape = shape(id);
     let publish = match shape {
         Shape::Sound => publisher.publish(&order),
         Shape::Unroutable => publisher.publish(&order).routing_key("quote.requested"),
-        Shape::Poison => publisher.publish_raw(poison(&order)),
+        Shape::Poison => publisher.publish_raw(poison(exchange, &order)),
     };
-    match publish.message_id(message_id).await {
+    match publish.exchange(exchange.clone()).message_id(message_id).await {
         Ok(_) => Outcome::Confirmed,
         Err(error) if error.is_unroutable() && shape == Shape::Unroutable => Outcome::Unroutable,
         Err(error) => {
-            tracing::warn!(order = id, %error, "order was not confirmed");
+            tracing::warn!(order = id, error = %Chain(&error), "order was not confirmed");
             Outcome::Failed
         }
     }
 }
 
 /// Makes a message that claims to be an order and is not.
-fn poison(order: &OrderPlaced) -> Outgoing {
+fn poison(exchange: &ExchangeName, order: &OrderPlaced) -> Outgoing {
     let mut message =
-        Outgoing::new("orders", "order.placed.eu", format!("{{\"id\":{},\"region\":", order.id));
+        Outgoing::new(exchange.clone(), "order.placed.eu", format!("{{\"id\":{},\"region\":", order.id));
     message.metadata.message_type = Some(OrderPlaced::TYPE);
     message.metadata.content_type = Some("application/json".to_owned());
     message

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ledger::Ledger,
-    shop::QUEUES,
+    shop::{QUEUES, Shop},
     stats::{CONSUMERS, Stats},
 };
 
@@ -61,16 +61,18 @@ impl View {
     pub(crate) fn start(
         surface: Surface,
         operator: &Client,
+        shop: &Shop,
         stats: &Arc<Stats>,
         ledger: &Arc<Ledger>,
     ) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let (operator, stats, ledger) = (operator.clone(), Arc::clone(stats), Arc::clone(ledger));
+        let (operator, shop, stats, ledger) =
+            (operator.clone(), shop.clone(), Arc::clone(stats), Arc::clone(ledger));
         let task = tokio::spawn(async move {
             match surface {
-                Surface::Terminal => draw(&operator, &stats, &ledger, &stopped).await,
-                Surface::Plain => write(&operator, &stats, &ledger, &stopped).await,
+                Surface::Terminal => draw(&operator, &shop, &stats, &ledger, &stopped).await,
+                Surface::Plain => write(&operator, &shop, &stats, &ledger, &stopped).await,
                 Surface::None => {}
             }
         });
@@ -84,27 +86,18 @@ impl View {
     }
 }
 
-async fn draw(operator: &Client, stats: &Stats, ledger: &Ledger, stop: &CancellationToken) {
+async fn draw(operator: &Client, shop: &Shop, stats: &Stats, ledger: &Ledger, stop: &CancellationToken) {
     let screen = Screen::new(u64::from(ledger.orders()));
     let mut last = Sample::take(stats);
     while stop.run_until_cancelled(tokio::time::sleep(FRAME)).await.is_some() {
-        let depths = depths(operator).await;
+        let depths = depths(operator, shop).await;
         let now = Sample::take(stats);
         screen.orders.set_position(now.published);
-        screen.orders.set_message(format!(
-            "{:>6.0}/s  in flight {:>4}",
-            now.published_per_second(&last),
-            stats.unconfirmed.get()
-        ));
+        screen.orders.set_message(format!("{:>6.0}/s", now.published_per_second(&last)));
         for (consumer, bar) in screen.consumers.iter().enumerate() {
             let (name, queue) = CONSUMERS[consumer];
-            bar.set_message(format!(
-                "{name:<14} handled {:>7}  {:>6.0}/s  depth of {} {}",
-                now.handled[consumer],
-                now.handled_per_second(&last, consumer),
-                QUEUES[queue],
-                depths[queue],
-            ));
+            let per_second = now.handled_per_second(&last, consumer);
+            bar.set_message(desk(name, now.handled[consumer], per_second, &depths[queue]));
         }
         screen.links.set_message(links(stats));
         last = now;
@@ -113,19 +106,18 @@ async fn draw(operator: &Client, stats: &Stats, ledger: &Ledger, stop: &Cancella
     let _ = screen.bars.clear();
 }
 
-async fn write(operator: &Client, stats: &Stats, ledger: &Ledger, stop: &CancellationToken) {
+async fn write(operator: &Client, shop: &Shop, stats: &Stats, ledger: &Ledger, stop: &CancellationToken) {
     let mut last = Sample::take(stats);
     while stop.run_until_cancelled(tokio::time::sleep(LINE)).await.is_some() {
-        let depths = depths(operator).await;
+        let depths = depths(operator, shop).await;
         let now = Sample::take(stats);
         let depths: Vec<_> =
             QUEUES.iter().zip(&depths).map(|(queue, depth)| format!("{queue} {depth}")).collect();
         line(&format!(
-            "published {} of {} ({:.0}/s), in flight {}, handled {}, depth: {}; {}",
+            "published {} of {} ({:.0}/s), handled {}, depth: {}; {}",
             now.published,
             ledger.orders(),
             now.published_per_second(&last),
-            stats.unconfirmed.get(),
             now.handled.iter().sum::<u64>(),
             depths.join(", "),
             links(stats),
@@ -134,9 +126,14 @@ async fn write(operator: &Client, stats: &Stats, ledger: &Ledger, stop: &Cancell
     }
 }
 
+fn desk(name: &str, handled: u64, per_second: f64, depth: &str) -> String {
+    format!("{name:<15}{handled:>9} {per_second:>7.0}/s  queued {depth}")
+}
+
 fn links(stats: &Stats) -> String {
     format!(
-        "cuts {}, reconnects {}, redelivered {}",
+        "in flight {}, cuts {}, reconnects {}, redelivered {}",
+        stats.unconfirmed.get(),
         stats.cuts.get(),
         stats.reconnects.get(),
         stats.redelivered.get()
@@ -144,10 +141,10 @@ fn links(stats: &Stats) -> String {
 }
 
 /// Asks the broker for the messages ready in each queue; `?` where it does not answer just now.
-async fn depths(operator: &Client) -> [String; QUEUES.len()] {
+async fn depths(operator: &Client, shop: &Shop) -> [String; QUEUES.len()] {
     let mut depths = QUEUES.map(|_| "?".to_owned());
-    for (depth, queue) in depths.iter_mut().zip(QUEUES) {
-        if let Ok(info) = operator.queue_info(&QueueName::from_static(queue)).await {
+    for (queue, depth) in depths.iter_mut().enumerate() {
+        if let Ok(info) = operator.queue_info(&shop.queue(queue)).await {
             *depth = info.ready.to_string();
         }
     }
@@ -175,9 +172,11 @@ fn line(text: &str) {
 impl Screen {
     fn new(orders: u64) -> Self {
         let bars = MultiProgress::new();
-        let bar = ProgressStyle::with_template("published      {wide_bar} {pos}/{len}  {msg}")
+        let bar = ProgressStyle::with_template("published {wide_bar} {pos}/{len} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let text = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        // Cut at the width of the terminal: a line that wraps is not cleared.
+        let text =
+            ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let line = || bars.add(ProgressBar::no_length().with_style(text.clone()));
         Self {
             orders: bars.add(ProgressBar::new(orders).with_style(bar)),
@@ -211,4 +210,22 @@ impl Sample {
 #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
 fn rate(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(f64::EPSILON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_fit_into_sixty_columns() {
+        for (name, _) in CONSUMERS {
+            assert!(desk(name, 9_999_999, 99_999.0, "9999999").len() < 60);
+        }
+        let stats = Stats::default();
+        for counter in [&stats.unconfirmed, &stats.cuts] {
+            (0..999).for_each(|_| counter.up());
+        }
+        (0..99_999).for_each(|_| stats.redelivered.up());
+        assert!(links(&stats).len() < 60, "{}", links(&stats));
+    }
 }

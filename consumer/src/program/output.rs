@@ -2,7 +2,7 @@
 
 use std::{
     fs::{OpenOptions, TryLockError},
-    io,
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -73,26 +73,35 @@ impl Output {
     }
 }
 
-/// Opens a file at its end, locked and with a whole last line. Also tells whether it is a regular file.
+/// Opens a file for appending, locked and with a whole last line. Also tells whether it is a regular file.
 fn open(path: &Path) -> io::Result<(std::fs::File, bool)> {
     let known = path.exists();
     let is_regular = !known || path.metadata()?.is_file();
-    // Only the repair reads, and a pipe must not be opened by us for reading.
-    let mut file = OpenOptions::new().append(true).create(true).read(is_regular).open(path)?;
-    if !is_regular {
-        return Ok((file, false));
+    if is_regular {
+        repair(path)?;
     }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(io::Error::other("another process has it locked, such as another consumer"));
-        }
-        // Some file systems have no locks.
-        Err(TryLockError::Error(error)) => tracing::debug!(%error, "the output is not locked"),
+    // A pipe must not be opened by us for reading.
+    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    if is_regular {
+        lock(&file)?;
     }
+    if !known {
+        sync_directory(path)?;
+    }
+    Ok((file, is_regular))
+}
+
+/// Mends the end of a file that an earlier run may have left torn. Through a handle of its own, because one that appends cannot cut
+/// on every platform.
+fn repair(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    lock(&file)?;
     match diagnose(&mut file)? {
         Remedy::Nothing => {}
-        Remedy::LineBreak => io::Write::write_all(&mut file, b"\n")?,
+        Remedy::LineBreak => {
+            file.seek(SeekFrom::End(0))?;
+            file.write_all(b"\n")?;
+        }
         Remedy::Cut(len) => {
             file.set_len(len)?;
             say(&format!(
@@ -101,10 +110,21 @@ fn open(path: &Path) -> io::Result<(std::fs::File, bool)> {
             ));
         }
     }
-    if !known {
-        sync_directory(path)?;
+    Ok(())
+}
+
+fn lock(file: &std::fs::File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::other("another process has it locked, such as another consumer"))
+        }
+        // Some file systems have no locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::debug!(%error, "the output is not locked");
+            Ok(())
+        }
     }
-    Ok((file, true))
 }
 
 /// Puts the name of a new file on the disk too.

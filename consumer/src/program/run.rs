@@ -1,14 +1,15 @@
 //! One run: connect, read, report.
 
-use std::{cell::Cell, pin::pin};
+use std::{cell::Cell, pin::pin, time::Duration};
 
 use garenne_transport::{
     Client, ErrorKind,
-    service::{Signals, chain},
+    service::{Ending, Signals, chain},
 };
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{args::Args, output::Output, say, session::Session, summary::Summary};
+use super::{args::Args, begin::Begin, output::Output, say, session::Session, summary::Summary};
 
 /// The name of the service, part of the connection's name.
 const SERVICE: &str = "consumer";
@@ -20,19 +21,28 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something outside is.
     Failed(String),
+    /// A signal came before anything was read.
+    Stopped(String),
 }
 
 /// A run that did begin.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) summary: Summary,
-    /// Why it ended otherwise than it was asked to.
-    pub(crate) failed: Option<String>,
+    pub(crate) ending: Ending,
 }
+
+/// How long the broker may take to close the connections, when everything is acknowledged.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs until as many as wanted are written, the queue is empty, or a signal comes.
 pub(crate) async fn run(args: &Args) -> Result<Done, Failure> {
     let config = args.broker.config(SERVICE).map_err(|error| Failure::Usage(chain(&error)))?;
+    if args.until_empty && args.from.is_some_and(Begin::is_next) {
+        return Err(Failure::Usage(
+            "`--until-empty` ends where `--from next` begins: nothing would be read".to_owned(),
+        ));
+    }
     let output = Output::open(args.out.as_deref()).map_err(Failure::Failed)?;
     let mut signals =
         Signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
@@ -41,7 +51,7 @@ pub(crate) async fn run(args: &Args) -> Result<Done, Failure> {
             ErrorKind::Config => Failure::Usage(chain(&error)),
             _ => Failure::Failed(chain(&error)),
         })?,
-        () = signals.next() => return Err(Failure::Failed("stopped before a broker was reached; nothing was read".to_owned())),
+        () = signals.next() => return Err(Failure::Stopped("stopped before a broker was reached; nothing was read".to_owned())),
     };
     let (summary, stop) = (Cell::default(), CancellationToken::new());
     let mut session = Session {
@@ -50,35 +60,70 @@ pub(crate) async fn run(args: &Args) -> Result<Done, Failure> {
         prefetch: args.prefetch,
         left: args.max.unwrap_or(u64::MAX),
         until_empty: args.until_empty,
+        from: args.from,
+        is_queue: false,
         output,
         summary: &summary,
         stop: &stop,
     };
-    let outcome = {
-        let mut reading = pin!(session.run());
+    let ended = {
+        let mut reading = pin!(session.run_from());
+        let mut limit = pin!(sleep(Duration::ZERO));
         loop {
             tokio::select! {
-                outcome = &mut reading => break Some(outcome),
+                outcome = &mut reading => break Ended::Read(outcome),
+                () = &mut limit, if stop.is_cancelled() => break Ended::TimedOut,
                 () = signals.next() => {
                     if stop.is_cancelled() {
-                        break None;
+                        break Ended::Forced;
                     }
                     stop.cancel();
+                    limit.as_mut().reset(Instant::now() + args.stop_timeout);
                     say("stopped taking messages; a second signal stops at once");
                 }
             }
         }
     };
     let summary = summary.get();
-    let failed = match outcome {
-        Some(outcome) => {
-            client.close().await;
-            outcome.err()
+    let left = summary.read - summary.written;
+    let ending = match ended {
+        Ended::Read(outcome) => {
+            tokio::select! {
+                () = client.close() => {}
+                () = sleep(CLOSE_LIMIT) => {}
+                () = signals.next() => {}
+            }
+            match outcome {
+                Ok(()) => Ending::Clean,
+                Err(message) => {
+                    say(&format!("error: {message}"));
+                    Ending::Failed
+                }
+            }
         }
-        None => Some(format!(
-            "stopped at once; {} messages were taken and not acknowledged, and are delivered again",
-            summary.read - summary.written
-        )),
+        Ended::TimedOut => {
+            say(&format!(
+                "not done within `--stop-timeout`; {left} messages were taken and not acknowledged, and are delivered again"
+            ));
+            Ending::HandedBack
+        }
+        Ended::Forced => {
+            say(&format!(
+                "stopped at once; {left} messages were taken and not acknowledged, and are delivered again"
+            ));
+            Ending::Forced
+        }
     };
-    Ok(Done { summary, failed })
+    Ok(Done { summary, ending })
+}
+
+/// How the reading ended.
+#[derive(Debug)]
+enum Ended {
+    /// As it was asked to, or with an error.
+    Read(Result<(), String>),
+    /// Not in time after a signal.
+    TimedOut,
+    /// By a second signal.
+    Forced,
 }

@@ -1,14 +1,25 @@
 //! Reading the queue: takes what is ready, writes it, acknowledges it.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt as _;
 use garenne_shared::QueueName;
-use garenne_transport::{Client, Delivery, Settlement, Subscriber, Subscription, service::chain};
+use garenne_transport::{
+    Client, Delivery, Error, ErrorKind, Settlement, Subscriber, Subscription, service::chain,
+};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{output::Output, record, say, summary::Summary};
+use super::{
+    begin::Begin,
+    output::Output,
+    record, say,
+    stream::{self, Kind},
+    summary::Summary,
+};
 
 /// The most messages that are flushed together.
 const BATCH: usize = 1000;
@@ -28,6 +39,10 @@ pub(crate) struct Session<'a> {
     /// How many messages may still be taken.
     pub(crate) left: u64,
     pub(crate) until_empty: bool,
+    /// Where to begin, if it is a stream.
+    pub(crate) from: Option<Begin>,
+    /// Whether it is known not to be a stream.
+    pub(crate) is_queue: bool,
     pub(crate) output: Output,
     pub(crate) summary: &'a Cell<Summary>,
     /// Cancelled when nothing more shall be taken.
@@ -46,19 +61,37 @@ enum End {
 // === impl Session ===
 
 impl Session<'_> {
-    /// Reads until as many as wanted are written, the queue is empty if that matters, or it is told to stop; everything
-    /// written is acknowledged then.
+    /// Reads as [`run`](Self::run) does; of a stream, until the end that it has now.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run).
+    pub(crate) async fn run_from(&mut self) -> Result<(), String> {
+        let (true, Some(from)) = (self.until_empty, self.from) else { return self.run(None).await };
+        let Some(kind) = self.stop.run_until_cancelled(stream::look(self.client, self.queue)).await else {
+            return Ok(());
+        };
+        match (kind?, from) {
+            (Kind::Queue, _) => Err(self.no_stream()),
+            (Kind::Stream { last: None }, _) => Ok(()),
+            (Kind::Stream { last: Some(last) }, Begin::Offset(offset)) if offset > last => Ok(()),
+            (Kind::Stream { last }, _) => self.run(last).await,
+        }
+    }
+
+    /// Reads until as many as wanted are written, the queue is empty if that matters, the message at offset `last` of a stream is
+    /// written, or it is told to stop; everything written is acknowledged then.
     ///
     /// # Cancel safety
     ///
     /// When dropped, a batch that was being written may be there in part; it is not acknowledged.
-    pub(crate) async fn run(&mut self) -> Result<(), String> {
+    async fn run(&mut self, last: Option<u64>) -> Result<(), String> {
         loop {
             let mut subscriber = tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
-                subscriber = self.client.subscribe(self.subscription()) => subscriber.map_err(|error| chain(&error))?,
+                subscriber = self.client.subscribe(self.subscription()) => subscriber.map_err(|error| self.why(&error))?,
             };
-            let end = self.take(&mut subscriber).await?;
+            let end = self.take(&mut subscriber, last).await?;
             let closed = subscriber.close(CLOSE_LIMIT).await.map_err(|error| chain(&error));
             match (end, closed) {
                 (End::Done, closed) => return closed,
@@ -74,17 +107,42 @@ impl Session<'_> {
     fn subscription(&self) -> Subscription {
         // Never more than may be taken at all.
         let prefetch = u16::try_from(self.left).unwrap_or(u16::MAX).min(self.prefetch);
-        Subscription::new(self.queue.clone()).prefetch(prefetch)
+        let subscription = Subscription::new(self.queue.clone()).prefetch(prefetch);
+        match self.from {
+            Some(from) => subscription.argument(stream::OFFSET, from.argument()),
+            None => subscription,
+        }
     }
 
-    async fn take(&mut self, subscriber: &mut Subscriber) -> Result<End, String> {
-        let mut cancelled = false;
+    fn why(&self, error: &Error) -> String {
+        match error.kind() {
+            // RabbitMQ refuses the argument that says where to begin.
+            ErrorKind::Mismatch if self.from.is_some() => self.no_stream(),
+            _ => chain(error),
+        }
+    }
+
+    fn no_stream(&self) -> String {
+        format!("queue `{}` is not a stream; leave out `--from`", self.queue)
+    }
+
+    async fn take(&mut self, subscriber: &mut Subscriber, last: Option<u64>) -> Result<End, String> {
+        let (started, mut taken, mut cancelled) = (Instant::now(), false, false);
         loop {
             let first = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(End::Done),
                 first = subscriber.next() => first,
                 () = sleep(IDLE), if self.until_empty && !cancelled => {
+                    if last.is_some() {
+                        // A time may lie behind the end.
+                        let behind = matches!(self.from, Some(Begin::Time(_))) && !taken;
+                        if behind && started.elapsed() > stream::SILENCE {
+                            return Ok(End::Done);
+                        }
+                        continue;
+                    }
+                    self.check_kind().await?;
                     if self.is_empty().await? {
                         subscriber.cancel().await;
                         cancelled = true;
@@ -93,7 +151,10 @@ impl Session<'_> {
                 }
             };
             match first {
-                Some(first) => self.write(first, subscriber).await?,
+                Some(first) => {
+                    taken = true;
+                    self.write(first, subscriber, last).await?;
+                }
                 None if cancelled => return Ok(End::SeemsEmpty),
                 None => return Err(format!("the subscription to queue `{}` has ended", self.queue)),
             }
@@ -105,13 +166,26 @@ impl Session<'_> {
 
     /// Writes this message and those that are ready behind it, flushes, and acknowledges them. If writing fails, all of
     /// them are handed back.
-    async fn write(&mut self, first: Delivery, subscriber: &mut Subscriber) -> Result<(), String> {
+    async fn write(
+        &mut self,
+        first: Delivery,
+        subscriber: &mut Subscriber,
+        last: Option<u64>,
+    ) -> Result<(), String> {
         let mut lines = Vec::new();
         let mut taken = Vec::new();
         let mut redelivered = 0;
         let mut next = Some(first);
         while let Some(Delivery { message, unsettled }) = next {
+            let offset = stream::offset(&message);
+            if self.until_empty && self.from.is_none() && offset.is_some() {
+                return Err(stream::refuse(self.queue));
+            }
             self.left -= 1;
+            self.is_queue = offset.is_none();
+            if last.is_some() && offset >= last {
+                self.left = 0;
+            }
             redelivered += u64::from(message.redelivered);
             taken.push(unsettled);
             record::append(&mut lines, &message)
@@ -133,6 +207,15 @@ impl Session<'_> {
             summary.written += count;
             summary.redelivered += redelivered;
         });
+        Ok(())
+    }
+
+    /// Makes sure, once, that what gives nothing is not a stream; of a message that was taken it is known.
+    async fn check_kind(&mut self) -> Result<(), String> {
+        if !self.is_queue && stream::look(self.client, self.queue).await? != Kind::Queue {
+            return Err(stream::refuse(self.queue));
+        }
+        self.is_queue = true;
         Ok(())
     }
 

@@ -1,16 +1,17 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use garenne_shared::{ExchangeName, MessageType};
-use garenne_transport::service::BrokerArgs;
+use garenne_transport::service::{BrokerArgs, stop_timeout};
 
 use super::template::Template;
 
 /// Publishes NDJSON to RabbitMQ: one message a line, every one confirmed by the broker and routed to a queue.
 ///
-/// The body of a message is its line, byte for byte, as `application/json`. Empty lines are skipped.
+/// The body of a message is its line, byte for byte, as `application/json`. Empty lines are skipped, and so is a byte-order mark at
+/// the beginning of an input; a line may end with CRLF.
 /// A line that is no JSON, lacks a templated field or is too large is reported and does not stop the rest.
 #[derive(Parser)]
 #[command(name = "producer", version, after_help = AFTER_HELP)]
@@ -58,6 +59,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) retry_for: u32,
 
+    /// How long to wait after a signal for what is in flight, such as `25s`.
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = stop_timeout)]
+    pub(crate) stop_timeout: Duration,
+
     /// Write every line that was not confirmed to this file, as NDJSON: `line`, `reason`, `body`.
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
@@ -82,9 +87,15 @@ Summary: read = confirmed + unroutable + nacked + unknown + malformed + unsent.
   malformed   not JSON, a templated field missing or unfit, or too large; not sent
   unsent      not sent because the broker blocked publishers
 
-Signals: the first SIGINT or SIGTERM stops reading and waits for what is in flight, the second stops at once.
+Signals: the first SIGINT or SIGTERM stops reading and waits for what is in flight, at most --stop-timeout; then, or at a second
+  signal, what is in flight is told as unknown. Signals within a second are one.
 
-Exit codes: 0 every line is confirmed and the input was read to its end; 1 not so, or no broker was reached; 2 wrong usage.";
+Exit codes:
+  0  every line is confirmed and the input was read to its end
+  1  some line is not confirmed, the input could not be read, or no broker was reached
+  2  wrong usage
+  3  a signal ended it: the input was not read to its end, or some line is not confirmed
+  4  a second signal ended it at once";
 
 fn header(text: &str) -> Result<(String, Template), String> {
     let (name, template) = text.split_once('=').ok_or("write NAME=TEMPLATE")?;

@@ -5,7 +5,11 @@ use std::io;
 use bytes::Bytes;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// Splits a reader into lines. The newline is not part of the line; the last line need not have one.
+/// A byte-order mark in UTF-8, which some editors write at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Splits a reader into lines. The line break, LF or CRLF, is not part of the line, nor is a byte-order mark at the beginning; the
+/// last line need not have a line break.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     reader: R,
@@ -56,9 +60,10 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
     }
 
     async fn read(&mut self) -> io::Result<Option<Text>> {
-        let mut line = Vec::new();
-        let mut len = 0_u64;
-        let mut any = false;
+        let mut line = if self.number == 0 { self.skip_mark().await? } else { Vec::new() };
+        let mut len = line.len() as u64;
+        let mut any = len > 0;
+        let mut last = None;
         loop {
             let buffer = self.reader.fill_buf().await?;
             if buffer.is_empty() {
@@ -67,8 +72,10 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             any = true;
             let newline = buffer.iter().position(|byte| *byte == b'\n');
             let part = &buffer[..newline.unwrap_or(buffer.len())];
+            last = part.last().copied().or(last);
             len += part.len() as u64;
-            if len <= self.limit as u64 {
+            // One byte more, because a carriage return before the newline does not count.
+            if len <= self.limit as u64 + 1 {
                 line.extend_from_slice(part);
             } else {
                 line = Vec::new();
@@ -76,9 +83,24 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             let consumed = part.len() + usize::from(newline.is_some());
             self.reader.consume(consumed);
             if newline.is_some() {
+                if last == Some(b'\r') {
+                    line.pop();
+                    len -= 1;
+                }
                 return Ok(Some(self.text(line, len)));
             }
         }
+    }
+
+    /// Skips a byte-order mark, and returns what was only the beginning of one.
+    async fn skip_mark(&mut self) -> io::Result<Vec<u8>> {
+        for (at, byte) in BYTE_ORDER_MARK.iter().enumerate() {
+            if self.reader.fill_buf().await?.first() != Some(byte) {
+                return Ok(BYTE_ORDER_MARK[..at].to_vec());
+            }
+            self.reader.consume(1);
+        }
+        Ok(Vec::new())
     }
 
     fn text(&self, line: Vec<u8>, len: u64) -> Text {
@@ -130,15 +152,32 @@ mod tests {
         assert_eq!(lines(b"12345\n1234\n", 4, 2), [long, whole(2, "1234")]);
     }
 
+    #[test]
+    fn a_byte_order_mark_at_the_beginning_is_skipped_and_crlf_ends_a_line() {
+        let mark = "\u{feff}";
+        let input = format!("{mark}1\r\n{mark}2\r\n\r\n3\r");
+        let second = Line { number: 2, text: Text::Whole(format!("{mark}2").into()) };
+        for buffer in 1..6 {
+            assert_eq!(lines(input.as_bytes(), 10, buffer), [whole(1, "1"), second.clone(), whole(4, "3\r")]);
+        }
+        assert_eq!(lines(format!("{mark}1234\r\n").as_bytes(), 4, 2), [whole(1, "1234")]);
+        let long = Line { number: 1, text: Text::TooLong { len: 5, limit: 4 } };
+        assert_eq!(lines(format!("{mark}12345\r\n").as_bytes(), 4, 2), [long]);
+    }
+
     proptest! {
         #[test]
         fn lines_are_what_split_says_whatever_the_buffer(
-            input in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b' '), Just(b'a')], 0..60),
+            input in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(b'a'), Just(0), Just(0xef), Just(0xbb), Just(0xbf)], 0..60),
             buffer in 1_usize..9,
             limit in 0_usize..9,
         ) {
             let expected: Vec<_> = (1_u64..)
-                .zip(input.split(|byte| *byte == b'\n'))
+                .zip(input.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&input).split_inclusive(|byte| *byte == b'\n'))
+                .map(|(number, line)| {
+                    let whole = line.strip_suffix(b"\n");
+                    (number, whole.map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line)))
+                })
                 .filter_map(|(number, line)| {
                     let blank = line.trim_ascii().is_empty();
                     let text = match line.len() {

@@ -14,9 +14,10 @@ use garenne_shared::{Config, ConfigError, ExchangeName, Retry, config::PublishCo
 use garenne_topology::Topology;
 use garenne_transport::{
     Client, ErrorKind,
-    service::{Signals, chain},
+    service::{Ending, Signals, chain},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -33,6 +34,9 @@ use super::{
 /// A line, and its file if there is more than one input.
 type Numbered = (Option<Rc<str>>, Line);
 
+/// How long the broker may take to close the connections, when everything has its outcome.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Why a run has no summary.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -40,10 +44,19 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something outside is.
     Failed(String),
+    /// A signal came before anything was read.
+    Stopped(String),
+}
+
+/// A run that has a summary.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) summary: Summary,
+    pub(crate) ending: Ending,
 }
 
 /// Runs until the input ends or a signal comes.
-pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failure> {
+pub(crate) async fn run(args: &Args, console: &Console) -> Result<Done, Failure> {
     let usage = |error: &dyn std::error::Error| Failure::Usage(chain(error));
     let config = config(args).map_err(|error| usage(&error))?;
     let addressing = Addressing::new(args).map_err(|error| usage(&error))?;
@@ -61,15 +74,9 @@ pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failu
         Signals::listen().map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
     let limit = usize::try_from(config.publish.max_message_bytes).unwrap_or(usize::MAX);
     let client = tokio::select! {
-        client = Client::connect(config) => client.map_err(|error| match error.kind() {
-            ErrorKind::Config => usage(&error),
-            _ => Failure::Failed(chain(&error)),
-        })?,
-        () = signals.next() => return Err(Failure::Failed("stopped before a broker was reached; nothing was read".to_owned())),
+        client = connect(config, &args.exchange) => client?,
+        () = signals.next() => return Err(Failure::Stopped("stopped before a broker was reached; nothing was read".to_owned())),
     };
-    if !args.exchange.as_str().is_empty() {
-        find_exchange(&client, &args.exchange).await?;
-    }
     // Only now: a run that does not begin must not take the rejects of the one before.
     if let Some(Err(error)) = rejects.as_mut().map(Rejects::clear) {
         return Err(Failure::Failed(format!("cannot empty the file of rejects: {error}")));
@@ -83,26 +90,50 @@ pub(crate) async fn run(args: &Args, console: &Console) -> Result<Summary, Failu
         account: Account::new(console, rejects),
         console,
         stop: CancellationToken::new(),
-        input_failed: Cell::new(false),
+        stop_timeout: args.stop_timeout,
+        input_ended: Cell::new(false),
     };
     let started = Instant::now();
     let end = run.publish(Input::new(&args.files, limit), args.rate, &mut signals).await;
     let elapsed = started.elapsed();
-    if end != End::Abandoned {
-        client.close().await;
+    if end == End::Settled {
+        tokio::select! {
+            () = client.close() => {}
+            () = sleep(CLOSE_LIMIT) => {}
+            () = signals.next() => {}
+        }
     }
-    let whole = end == End::InputEnded && !run.input_failed.get();
+    let stopped = run.stop.is_cancelled();
+    let whole = end == End::Settled && run.input_ended.get();
     let (counts, written) = run.account.close();
     if let Err(error) = &written {
         console.say(&format!("error: cannot write the file of rejects: {error}"));
     }
-    Ok(Summary::new(counts, elapsed, whole && written.is_ok()))
+    let summary = Summary::new(counts, elapsed, whole && written.is_ok());
+    let ending = match end {
+        End::Forced => Ending::Forced,
+        _ if summary.is_complete() => Ending::Clean,
+        _ if stopped => Ending::HandedBack,
+        _ => Ending::Failed,
+    };
+    Ok(Done { summary, ending })
+}
+
+/// Connects, and finds the exchange.
+async fn connect(config: Config, exchange: &ExchangeName) -> Result<Client, Failure> {
+    let client = Client::connect(config).await.map_err(|error| match error.kind() {
+        ErrorKind::Config => Failure::Usage(chain(&error)),
+        _ => Failure::Failed(chain(&error)),
+    })?;
+    if !exchange.as_str().is_empty() {
+        find_exchange(&client, exchange).await?;
+    }
+    Ok(client)
 }
 
 fn config(args: &Args) -> Result<Config, ConfigError> {
-    let mut publish = PublishConfig::default();
-    publish.window = usize::try_from(args.window).unwrap_or(usize::MAX);
-    Ok(args.broker.config(&args.app_id)?.publish(publish))
+    let window = usize::try_from(args.window).unwrap_or(usize::MAX);
+    Ok(args.broker.config(&args.app_id)?.publish(PublishConfig::new().window(window)))
 }
 
 /// Looks for the exchange, so that a wrong name is one error and not one a line. Whatever else keeps the broker from
@@ -116,15 +147,15 @@ async fn find_exchange(client: &Client, exchange: &ExchangeName) -> Result<(), F
     }
 }
 
-/// How a run ended.
+/// How the publishing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// There is nothing more to read, and everything has its outcome.
-    InputEnded,
-    /// A signal stopped the reading; everything that was read has its outcome.
-    Stopped,
+    /// Everything that was read has its outcome: the input has ended, or a signal stopped the reading.
+    Settled,
+    /// A signal stopped the reading, and not all outcomes came in time.
+    TimedOut,
     /// A second signal came before all outcomes.
-    Abandoned,
+    Forced,
 }
 
 struct Run<'a> {
@@ -133,7 +164,10 @@ struct Run<'a> {
     account: Account<'a>,
     console: &'a Console,
     stop: CancellationToken,
-    input_failed: Cell<bool>,
+    /// How long to wait for outcomes after a signal.
+    stop_timeout: Duration,
+    /// Whether the input was read to its end.
+    input_ended: Cell<bool>,
 }
 
 // === impl Run ===
@@ -143,20 +177,28 @@ impl Run<'_> {
         let lines = self.lines(input, rate).take_until(self.stop.cancelled());
         let publishes = lines.filter_map(|line| ready(self.read(line)));
         let mut outcomes = pin!(self.publisher.publish_each(publishes));
+        let mut limit = pin!(sleep(Duration::ZERO));
         loop {
             tokio::select! {
                 outcome = outcomes.next() => match outcome {
                     Some(((), outcome)) => self.account.settled(&outcome),
-                    None if self.stop.is_cancelled() => return End::Stopped,
-                    None => return End::InputEnded,
+                    None => return End::Settled,
                 },
+                () = &mut limit, if self.stop.is_cancelled() => {
+                    self.console.say(&format!(
+                        "not confirmed within `--stop-timeout`: {} in flight are unknown",
+                        self.account.counts().in_flight()
+                    ));
+                    return End::TimedOut;
+                }
                 () = signals.next() => {
                     let in_flight = self.account.counts().in_flight();
                     if self.stop.is_cancelled() {
                         self.console.say(&format!("stopped at once; {in_flight} in flight are unknown"));
-                        return End::Abandoned;
+                        return End::Forced;
                     }
                     self.stop.cancel();
+                    limit.as_mut().reset(tokio::time::Instant::now() + self.stop_timeout);
                     self.console.say(&format!(
                         "stopped reading, waiting for {in_flight} in flight; a second signal stops at once"
                     ));
@@ -173,9 +215,12 @@ impl Run<'_> {
                 limiter.until_ready().await;
             }
             match input.next().await {
-                Ok(line) => line.map(|line| (line, (input, limiter))),
+                Ok(Some(line)) => Some((line, (input, limiter))),
+                Ok(None) => {
+                    self.input_ended.set(true);
+                    None
+                }
                 Err(error) => {
-                    self.input_failed.set(true);
                     self.console.say(&format!("error: {error}"));
                     None
                 }

@@ -19,6 +19,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(whole, "connection.heartbeat", "between 1 s and 65535 s", format!("{heartbeat:?}"))?;
     limit("connection.connect_timeout", connection.connect_timeout)?;
     limit("connection.rpc_timeout", connection.rpc_timeout)?;
+    let wait = connection.wait;
+    require(wait <= LONGEST, "connection.wait", "at most 365 days", format!("{wait:?}"))?;
     limit("publish.confirm_timeout", publish.confirm_timeout)?;
     // Zero is sensible here: not to wait for a blocked connection at all.
     let blocked = publish.blocked_timeout;
@@ -34,8 +36,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         publish.max_message_bytes,
     )?;
     let whole = tls.cert_file.is_some() == tls.key_file.is_some();
-    let (found, rule) = ("one of them", "given with its key, `tls.key_file`, and that with it");
-    require(whole, "tls.cert_file", rule, found)
+    let (setting, missing) = if tls.cert_file.is_some() {
+        ("tls.cert_file", "tls.key_file")
+    } else {
+        ("tls.key_file", "tls.cert_file")
+    };
+    require(whole, setting, &format!("set together with `{missing}`"), "alone")
 }
 
 fn limit(setting: &str, time: Duration) -> Result<(), ConfigError> {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::*;
 
 fn vars(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -19,58 +17,22 @@ fn refused(config: &Config, setting: &str) {
 }
 
 #[test]
-fn a_url_gives_every_part_of_the_address() {
-    let address: Address = "amqps://us%65r:p%40ss@[2001:db8::1]:5679/my%2Fhost".parse().unwrap();
-    assert!(address.tls);
-    assert_eq!((address.host.as_str(), address.port), ("2001:db8::1", 5679));
-    assert_eq!((address.user.as_str(), address.password.expose()), ("user", "p@ss"));
-    assert_eq!(address.vhost, "my/host");
-    assert_eq!(address.authority(), "[2001:db8::1]:5679");
-}
-
-#[test]
-fn what_a_url_leaves_out_has_a_default() {
-    let address: Address = "amqp://broker".parse().unwrap();
-    assert_eq!((address.port, address.vhost.as_str(), address.user.as_str()), (5672, "/", "guest"));
-    assert_eq!("amqps://broker/".parse::<Address>().unwrap().port, 5671);
-    assert_eq!("amqp://broker/%2f".parse::<Address>().unwrap().vhost, "/");
-}
-
-#[test]
-fn what_is_not_an_amqp_url_is_refused() {
-    for text in [
-        "",
-        "broker",
-        "http://broker",
-        "amqp://",
-        "amqp://broker/a/b",
-        "amqp://broker?heartbeat=5",
-        "amqp://b:x",
-    ] {
-        assert!(matches!(text.parse::<Address>(), Err(ConfigError::Url { .. })), "{text}");
-    }
-}
-
-#[test]
-fn several_urls_are_separated_by_commas() {
-    let config = Config::from_url("amqp://a, amqp://b:5673").unwrap();
-    assert_eq!(config.endpoints.len(), 2);
-    assert_eq!(config.endpoints[1].port, 5673);
-}
-
-#[test]
-fn a_url_that_is_cut_in_two_by_its_password_is_refused_without_showing_it() {
-    for password in ["12,hunter2", "12,hunter2:x", "hunter2,x", "hun,hunter2/?#"] {
-        let error = Config::from_url(&format!("amqp://user:{password}@host")).unwrap_err();
-        assert!(!shown(&error).contains("hunter2"), "{error}");
-    }
-}
-
-#[test]
 fn the_message_of_a_refused_file_shows_no_password() {
     let error = toml::from_str::<Config>("endpoints = [\"amqp://user:hunter2@host:port\"]").unwrap_err();
     assert!(error.message().contains("is not an AMQP URL"), "{}", error.message());
     assert!(!error.message().contains("hunter2"), "{}", error.message());
+    for text in [
+        "endpoints = 'amqp://user:hunter2@host:port'",
+        "service = 's'\nendpoints = 5 # hunter2",
+        "[connection]\nheartbeat = 'hunter2'",
+        "[publish]\nwindow = 'hunter2'",
+        "tls = 'hunter2'",
+        "endpoints = ['hunter2",
+        "endpoints = ['amqp://user:hunter2\n@host']",
+    ] {
+        let error = load(text).unwrap_err();
+        assert!(!shown(&error).contains("hunter2"), "{error}");
+    }
 }
 
 #[test]
@@ -102,11 +64,81 @@ fn a_file_sets_what_it_names_and_leaves_the_rest() {
     config.validate().unwrap();
 }
 
+fn load(text: &str) -> Result<Config, ConfigError> {
+    Config::load("billing.toml", text, [("PATH", "/")])
+}
+
+#[test]
+fn variables_override_a_file_and_the_rest_stays() {
+    let text = "\u{feff}endpoints = 'amqp://a,amqp://b'\r\nservice = 's'\r\n[publish]\r\nwindow = 5\r\n";
+    let config =
+        Config::load("billing.toml", text, [("GARENNE_SERVICE", "t"), ("GARENNE_WAIT", "60s")]).unwrap();
+    assert_eq!((config.service.as_str(), config.publish.window, config.endpoints.len()), ("t", 5, 2));
+    assert_eq!(config.connection.wait, Duration::from_secs(60));
+}
+
+#[test]
+fn an_error_about_a_file_names_its_file_line_and_key() {
+    for (text, expected) in [
+        (
+            "service = 's'\n[publish]\nwindwo = 5",
+            "billing.toml, line 3, key `publish.windwo`: unknown field `windwo`",
+        ),
+        (
+            "[publish]\nwindow = 'many'",
+            "billing.toml, line 2, key `publish.window`: invalid type: string, expected usize",
+        ),
+        (
+            "[publish]\n\nwindow = 0",
+            "billing.toml, line 3, key `publish.window`: it must be at least 1, but is `0`",
+        ),
+        ("\nendpoints = ['amqp://a', 'b']", "billing.toml, line 2, key `endpoints`: `b` is not an AMQP URL"),
+        ("service = 's'\nservice = 't'", "billing.toml, line 2: duplicate key"),
+        (
+            "[tls]\nca_file = 'x'\ncert_file = 'c'",
+            "billing.toml, line 3, key `tls.cert_file`: it must be set together with",
+        ),
+        ("connection.heartbeat = '5'", "billing.toml, line 1, key `connection.heartbeat`: "),
+    ] {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_error_about_a_value_of_a_variable_names_the_variable() {
+    let error = Config::load("billing.toml", "[publish]\nwindow = 5", [("GARENNE_WINDOW", "0")]).unwrap_err();
+    assert_eq!(error.to_string(), "variable `GARENNE_WINDOW` must be at least 1, but is `0`");
+    let error = vars(&[("GARENNE_HEARTBEAT", "5")]).unwrap_err();
+    assert!(
+        error.to_string().starts_with("variable `GARENNE_HEARTBEAT` must be a time with its unit"),
+        "{error}"
+    );
+}
+
+const PUBLISH: PublishConfig = PublishConfig::new()
+    .window(1)
+    .window_bytes(1)
+    .confirm_timeout(Duration::from_secs(1))
+    .blocked_timeout(Duration::ZERO)
+    .max_message_bytes(1);
+
+#[test]
+fn every_part_of_a_configuration_can_be_built_in_code() {
+    let second = Duration::from_secs(1);
+    let connection = ConnectionConfig::new().connect_timeout(second).wait(second).heartbeat(second);
+    let connection = connection.frame_max(9000).reconnect(crate::Retry::never()).rpc_timeout(second);
+    let tls = TlsConfig::new().ca_file("ca").certificate("cert", "key").server_name("name");
+    let config = Config::default().connection(connection).publish(PUBLISH).tls(tls);
+    config.validate().unwrap();
+    assert_eq!((config.publish.window, config.connection.wait), (1, second));
+}
+
 type Spoil = fn(&mut Config);
 
 #[test]
 fn values_that_cannot_work_are_refused_by_name() {
-    let cases: [(&str, Spoil); 16] = [
+    let cases: [(&str, Spoil); 18] = [
         ("endpoints", |config| config.endpoints.clear()),
         ("service", |config| config.service.clear()),
         ("service", |config| config.service = "s".repeat(201)),
@@ -122,7 +154,9 @@ fn values_that_cannot_work_are_refused_by_name() {
         ("publish.confirm_timeout", |config| config.publish.confirm_timeout = Duration::ZERO),
         ("publish.blocked_timeout", |config| config.publish.blocked_timeout = Duration::MAX),
         ("publish.max_message_bytes", |config| config.publish.max_message_bytes = 0),
+        ("connection.wait", |config| config.connection.wait = Duration::MAX),
         ("tls.cert_file", |config| config.tls.cert_file = Some("cert.pem".into())),
+        ("tls.key_file", |config| config.tls.key_file = Some("key.pem".into())),
     ];
     for (setting, spoil) in cases {
         let mut config = Config::default();
@@ -165,46 +199,48 @@ fn unknown_and_unfit_variables_are_refused() {
     }
 }
 
-fn shown(value: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
-    format!("{value} {value:?}")
+#[test]
+fn an_unknown_variable_is_told_with_the_known_ones() {
+    let error = vars(&[("GARENNE_WINDWO", "1")]).unwrap_err().to_string();
+    assert!(error.starts_with("unknown variable `GARENNE_WINDWO`; the known ones are AMQP_URL, "), "{error}");
+    assert!(error.ends_with("GARENNE_SERVER_NAME"), "{error}");
 }
 
-proptest! {
-    #[test]
-    fn what_is_percent_encoded_in_a_url_comes_out_as_it_was(user in ".{1,20}", password in ".{1,20}", vhost in ".{1,20}") {
-        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let url = format!("amqp://{}:{}@host/{}", encode(&user), encode(&password), encode(&vhost));
-        // Dots are path segments of their own in any URL: `.` and `..` cannot be vhosts.
-        prop_assume!(!matches!(vhost.as_str(), "." | ".."));
-        let address: Address = url.parse().unwrap();
-        prop_assert_eq!((address.user.as_str(), address.password.expose(), address.vhost.as_str()), (&*user, &*password, &*vhost));
+#[test]
+fn variables_that_an_orchestrator_sets_do_not_count() {
+    let injected = [
+        ("GARENNE_SERVICE_HOST", "10.0.0.7"),
+        ("GARENNE_SERVICE_PORT", "5672"),
+        ("GARENNE_SERVICE_PORT_AMQP", "5672"),
+        ("GARENNE_PORT", "tcp://10.0.0.7:5672"),
+        ("GARENNE_PORT_5672_TCP", "tcp://10.0.0.7:5672"),
+        ("GARENNE_PORT_5672_TCP_ADDR", "10.0.0.7"),
+        ("GARENNE_DB_SERVICE_HOST", "10.0.0.8"),
+        ("GARENNE_DB_PORT_5432_TCP_PROTO", "tcp"),
+        ("GARENNE_NAME", "/web/garenne"),
+        ("GARENNE_ENV_PATH", "/bin"),
+    ];
+    assert_eq!(vars(&injected), Ok(Config::default()));
+    for (name, value) in
+        [("GARENNE_SERVICE_NAME", "billing"), ("GARENNE_PORT", "5672"), ("GARENNE_ENVIRONMENT", "test")]
+    {
+        assert!(vars(&[(name, value)]).is_err(), "{name}");
     }
+}
 
-    #[test]
-    fn no_text_is_too_odd_to_be_parsed_or_refused(text in ".{0,60}", tail in "[ -~]{0,30}") {
-        let _ = text.parse::<Address>();
-        let _ = format!("amqp://{tail}").parse::<Address>();
-    }
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_unicode_is_named_if_it_counts_and_skipped_if_not() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+    let odd = || OsString::from_vec(b"amqp://hunter2\xff".to_vec());
+    let others =
+        [(odd(), odd()), (OsString::from("OTHER"), odd()), (OsString::from("GARENNE_PORT_1_TCP"), odd())];
+    assert_eq!(Config::from_vars(others), Ok(Config::default()));
+    let error = Config::from_vars([(OsString::from("AMQP_URL"), odd())]).unwrap_err();
+    assert_eq!(shown(&error), format!("{error} {error}"));
+    assert_eq!(error.to_string(), "the value of the variable `AMQP_URL` is not Unicode");
+}
 
-    #[test]
-    fn no_password_is_ever_shown(password in "[a-zA-Z0-9]{8,20}", tail in "[ -~]{0,12}") {
-        // Also when the URL is malformed.
-        let text = format!("amqp://user:{password}@host{tail}");
-        match text.parse::<Address>() {
-            Ok(address) => prop_assert!(!shown(&address).contains(&password)),
-            Err(error) => prop_assert!(!shown(&error).contains(&password)),
-        }
-        for other in [
-            format!("{tail}user:{password}@host"),
-            format!("amqp://user:{password}"),
-            format!("user:{password}{tail}"),
-            format!("amqp://host?password={password}{tail}"),
-            format!("amqp://user:x@host/vhost#{password}"),
-            format!("{password}:x@host"),
-        ] {
-            if let Err(error) = other.parse::<Address>() {
-                prop_assert!(!shown(&error).contains(&password), "{other}");
-            }
-        }
-    }
+fn shown(value: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
+    format!("{value} {value:?}")
 }

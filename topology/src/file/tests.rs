@@ -267,3 +267,9 @@ proptest! {
         prop_assert_eq!(read.as_ref(), Ok(&topology), "{}", text);
     }
 }
+
+#[test]
+fn a_byte_order_mark_and_crlf_do_not_count() {
+    let topology = Topology::from_toml("\u{feff}[[queue]]\r\nname = \"billing\"\r\n").unwrap();
+    assert_eq!(topology.queues().len(), 1);
+}

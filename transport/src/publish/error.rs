@@ -1,13 +1,15 @@
 //! Why a publish was not confirmed.
 
-use std::fmt;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use garenne_shared::{ExchangeName, RoutingKey};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a publish was not confirmed.
-#[derive(Debug)]
 pub struct PublishError {
     kind: PublishErrorKind,
     exchange: ExchangeName,
@@ -64,10 +66,13 @@ impl PublishError {
         self
     }
 
-    /// Says how many attempts were made. The default is 1.
+    /// Says that no further attempt is made: `kind` is what is true of all `attempts` together, and the message says how long
+    /// they took beside why the last one failed.
     #[must_use]
-    pub const fn with_attempts(mut self, attempts: u32) -> Self {
+    pub fn given_up(mut self, kind: PublishErrorKind, attempts: u32, elapsed: Duration) -> Self {
+        self.kind = kind;
         self.attempts = attempts;
+        let _ = write!(self.detail, " (given up after {attempts} attempts in {elapsed:.1?})");
         self
     }
 
@@ -127,6 +132,13 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exchange, routing_key, detail, .. } = self;
         write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")
+    }
+}
+
+/// Shows the causes too: it is what a `main` that returns the error prints.
+impl fmt::Debug for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        garenne_shared::Chain(self).fmt(f)
     }
 }
 

@@ -1,8 +1,11 @@
 //! How a program is told its broker.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use garenne_shared::{Config, ConfigError, Secret, config::TlsConfig};
+use garenne_shared::{
+    Config, ConfigError, Secret,
+    config::{ConnectionConfig, TlsConfig},
+};
 
 /// How a program is told its broker; for `#[command(flatten)]`.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,6 +25,14 @@ pub struct BrokerArgs {
     /// A PEM file with the client's private key.
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     key_file: Option<PathBuf>,
+
+    /// How long to wait for a broker that is not up yet, such as `90s`.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    wait: Duration,
+
+    /// Fail at once if no broker can be reached.
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
 }
 
 impl BrokerArgs {
@@ -29,13 +40,16 @@ impl BrokerArgs {
     ///
     /// # Errors
     ///
-    /// Fails if the URL is wrong; the error never shows its password.
+    /// Fails if the URL or another argument is wrong; the error never shows its password.
     pub fn config(&self, service: &str) -> Result<Config, ConfigError> {
-        let mut tls = TlsConfig::default();
+        let mut tls = TlsConfig::new();
         tls.ca_file.clone_from(&self.ca_file);
         tls.cert_file.clone_from(&self.cert_file);
         tls.key_file.clone_from(&self.key_file);
-        Ok(Config::from_url(self.url.expose())?.service(service).tls(tls))
+        let connection = ConnectionConfig::new().wait(if self.no_wait { Duration::ZERO } else { self.wait });
+        let config = Config::from_url(self.url.expose())?.service(service).connection(connection).tls(tls);
+        config.validate()?;
+        Ok(config)
     }
 }
 

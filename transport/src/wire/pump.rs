@@ -25,6 +25,7 @@ use super::{
     pipe::PumpEnd,
     sink::{End, Lost, Refusal},
 };
+use crate::dial::hint;
 
 /// How much is read at once.
 const READ: usize = 64 << 10;
@@ -46,6 +47,7 @@ pub(super) struct Pump<S> {
     read: Vec<u8>,
     at: usize,
     end: usize,
+    is_first_read: bool,
     /// `writing[written_to..]` is not written yet.
     writing: Vec<u8>,
     written_to: usize,
@@ -71,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             read: vec![0; READ],
             at: 0,
             end: 0,
+            is_first_read: true,
             writing: Vec::new(),
             written_to: 0,
             written: 0,
@@ -166,6 +169,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let read = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut self.read[self.end..]))?;
+        if self.is_first_read {
+            self.is_first_read = false;
+            if let Some(hint) = hint::of_first_bytes(&self.read[..read]) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, hint)));
+            }
+        }
         self.end += read;
         Poll::Ready(Ok(read))
     }
@@ -204,10 +213,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     }
                 }
                 Next::Incomplete(needed) => break Ok(needed),
-                // The answer to a protocol header that the peer does not know is another header.
-                Next::Malformed(_) if read[self.at..self.end].starts_with(b"AMQP") => {
-                    break Err("the peer speaks another version of AMQP".to_owned());
-                }
                 Next::Malformed(reason) => {
                     break Err(format!("the peer does not speak AMQP 0-9-1: {reason}"));
                 }
@@ -479,5 +484,8 @@ fn malformed((class, method): Id) -> String {
 }
 
 fn broken(what: &str, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return error.to_string();
+    }
     format!("{what} the socket failed: {error}")
 }

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -143,14 +142,10 @@ impl Setup {
     fn start(self, program: &Path, ctl: &Path) -> Result<Broker> {
         let log = self.directory.path().join("server.log");
         let output = File::create(&log)?;
-        let mut child = Command::new(program)
-            .envs(self.variables())
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .process_group(0)
-            .spawn()
-            .with_context(|| program.display().to_string())?;
+        let mut server = Command::new(program);
+        server.envs(self.variables()).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut child =
+            process::own_group(&mut server).spawn().with_context(|| program.display().to_string())?;
         let variables = self.variables().into_iter().filter(|(_, value)| !value.contains(' '));
         let variables: Vec<String> = variables.map(|(name, value)| format!("{name}={value}")).collect();
         let ctl = format!("env {} {}", variables.join(" "), ctl.display());

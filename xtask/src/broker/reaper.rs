@@ -2,10 +2,11 @@
 //!
 //! A killed process runs no destructor, but its pipes close: a child waits for that, and then cleans up.
 
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
+
+use crate::process;
 
 /// Runs a cleanup script when this value is dropped or this process ends.
 #[derive(Debug)]
@@ -16,16 +17,11 @@ pub(super) struct Reaper {
 impl Reaper {
     /// `script` is run by `sh` with the arguments as `$1`, `$2`..
     pub(super) fn new(script: &str, arguments: &[&str]) -> Result<Self> {
-        let child = Command::new("sh")
-            .args(["-c", &format!("cat >/dev/null; {script}"), "reaper"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Ctrl-C in the terminal must not end the child before its work is done.
-            .process_group(0)
-            .spawn()
-            .context("start the child that cleans up")?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("cat >/dev/null; {script}"), "reaper"]).args(arguments);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Ctrl-C in the terminal must not end the child before its work is done.
+        let child = process::own_group(&mut shell).spawn().context("start the child that cleans up")?;
         Ok(Self { child })
     }
 }
