@@ -18,8 +18,7 @@ pub struct Consumer {
     pub(crate) timeout: Duration,
     pub(crate) retry_delay: Retry,
     pub(crate) dead_letter_queue: Option<QueueName>,
-    /// `Some(None)` for a queue without a limit.
-    pub(crate) delivery_limit: Option<Option<u32>>,
+    pub(crate) delivery_limit: DeliveryLimit,
     pub(crate) broker_dead_letters: Option<bool>,
     pub(crate) unknown_types: UnknownTypes,
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
@@ -38,6 +37,14 @@ pub enum UnknownTypes {
     Ignore,
 }
 
+/// What was said about the delivery limit of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryLimit {
+    Unsaid,
+    None,
+    Some(u32),
+}
+
 // === impl Consumer ===
 
 impl Consumer {
@@ -50,7 +57,7 @@ impl Consumer {
             timeout: Duration::from_secs(30),
             retry_delay: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
             dead_letter_queue: None,
-            delivery_limit: None,
+            delivery_limit: DeliveryLimit::Unsaid,
             broker_dead_letters: None,
             unknown_types: UnknownTypes::default(),
             middleware: Vec::new(),
@@ -138,7 +145,7 @@ impl Consumer {
     /// fact lower, the broker dead-letters by itself: such a message has `x-last-death-reason` `delivery_limit` and none of the error
     /// headers, as has one that killed its consumer.
     pub fn delivery_limit(mut self, limit: impl Into<Option<u32>>) -> Self {
-        self.delivery_limit = Some(limit.into());
+        self.delivery_limit = limit.into().map_or(DeliveryLimit::None, DeliveryLimit::Some);
         self
     }
 

@@ -3,7 +3,7 @@
 use garenne_shared::{ExchangeName, Headers, QueueName};
 use garenne_transport::Client;
 
-use crate::Consumer;
+use crate::{Consumer, consumer::DeliveryLimit};
 
 /// What a consumer knows of its queue.
 ///
@@ -34,9 +34,13 @@ impl QueueFacts {
             || Self { delivery_limit: default_limit, ..Self::default() },
             |arguments| Self::declared(&arguments, default_limit),
         );
-        if let Some(limit) = consumer.delivery_limit {
-            facts.delivery_limit = limit;
-            facts.counts = limit.map_or(facts.counts, |_| Some(true));
+        match consumer.delivery_limit {
+            DeliveryLimit::Unsaid => {}
+            DeliveryLimit::None => facts.delivery_limit = None,
+            DeliveryLimit::Some(limit) => {
+                facts.delivery_limit = Some(limit);
+                facts.counts = Some(true);
+            }
         }
         if let Some(dead_letters) = consumer.broker_dead_letters {
             facts.dead_letters = dead_letters;

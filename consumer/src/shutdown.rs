@@ -22,8 +22,12 @@ impl Force {
         Self(Box::pin(future))
     }
 
-    /// Waits until the end is forced.
-    pub(crate) async fn wait(&mut self) {
+    /// Waits until the end is forced; later calls wait for ever.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn wait(&mut self) {
         (&mut self.0).await;
         // It is not polled again.
         self.0 = Box::pin(std::future::pending());
