@@ -86,7 +86,7 @@ impl Late {
                 );
             }
             Ok(()) => {
-                tracing::info!(%queue, id, ?elapsed, "handled after its connection was lost: it may come again")
+                tracing::info!(%queue, id, ?elapsed, "handled after its connection was lost: it may come again");
             }
             // The executor tells of failures.
             Err(_) => {}

@@ -53,7 +53,7 @@ fn settle(work: &Work, cx: &Context, unsettled: Unsettled, settlement: Settlemen
     }
     match settlement {
         Settlement::Ack | Settlement::Reject if unsettled.is_current() => {
-            work.station.tally.forget(cx.incoming())
+            work.station.tally.forget(cx.incoming());
         }
         Settlement::Requeue => work.station.tally.failed(cx.incoming(), cx.count()),
         Settlement::Ack | Settlement::Reject | Settlement::Release => {}

@@ -145,7 +145,7 @@ impl Seat {
     /// Returns the handler and how long it has blocked, once.
     fn look(&mut self) -> Option<(Context, Duration)> {
         let pulse = self.cx.pulse().0.load(Relaxed);
-        if pulse != self.pulse || pulse % 2 == 0 {
+        if pulse != self.pulse || pulse.is_multiple_of(2) {
             self.pulse = pulse;
             self.since = Instant::now();
             self.problem = None;

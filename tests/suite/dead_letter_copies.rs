@@ -77,8 +77,8 @@ async fn narrow(topology: Topology, bytes: u64) -> (Workshop, Publisher) {
     let vhost = crate::vhost().await;
     let mut config = vhost.config();
     config.publish.max_message_bytes = bytes;
-    let client = Client::connect(config).await.unwrap();
-    client.apply(&topology).await.unwrap();
+    let client = Client::connect(config).await.expect("the broker is there");
+    client.apply(&topology).await.expect("the topology is applied");
     let publisher = Publisher::new(&vhost.connect().await);
     (Workshop { vhost, client }, publisher)
 }

@@ -16,13 +16,14 @@ struct Gate {
 
 impl Gate {
     fn open(&self) {
-        *self.open.lock().unwrap() = true;
+        *self.open.lock().expect("nobody panics while it is locked") = true;
         self.changed.notify_all();
     }
 
     fn block(&self) {
-        let open = self.open.lock().unwrap();
-        drop(self.changed.wait_while(open, |open| !*open).unwrap());
+        let open = self.open.lock().expect("nobody panics while it is locked");
+        let open = self.changed.wait_while(open, |open| !*open);
+        drop(open.expect("nobody panics while it is locked"));
     }
 }
 

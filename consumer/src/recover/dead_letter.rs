@@ -174,7 +174,6 @@ impl Sender<'_> {
     }
 
     /// Puts a copy at the end of the queue it came from; the outer `None` if that is not possible.
-    #[expect(clippy::option_option, reason = "whether it is settled, and how")]
     async fn move_to_the_end(&self) -> Option<Option<Settlement>> {
         if self.work.station.facts.stream {
             return None;
