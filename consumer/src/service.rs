@@ -136,7 +136,8 @@ impl Service {
         );
         ending.cut().cancel();
         // A handler that blocks the thread of its consumer keeps that from ending.
-        match timeout(GRACE * 2 + CLOSE_LIMIT, drained).await {
+        let patience = if forced { GRACE * 2 } else { GRACE * 2 + CLOSE_LIMIT };
+        match timeout(patience, drained).await {
             Ok(ended) => outcome = outcome.and(ended),
             Err(_) => ending.abandoned(watches.iter().map(|watch| watch.running()).sum()),
         }

@@ -48,7 +48,7 @@ impl fmt::Debug for Force {
 
 /// Waits for Ctrl-C or, on Unix, `SIGTERM`; what it ends with is ready at the next one, which forces the end.
 ///
-/// From the first call on these signals no longer end the process by themselves. Those within a second count as one.
+/// From its first poll on these signals no longer end the process by themselves. Those within a second count as one.
 /// Where a signal cannot be watched, only the others end the wait; a process without any is never asked to stop this way.
 ///
 /// # Cancel safety

@@ -136,29 +136,27 @@ async fn an_error_that_panics_when_it_is_shown_classified_or_dropped_is_a_failur
         }
         job.number == 13
     }
-    for concurrency in [1, 4] {
-        check(concurrency, "words fail me", |diary| {
-            move |job: Job, _: Context| {
-                let failed = noted(&diary, &job);
-                async move { if failed { Err(Failure::retry(Unspeakable)) } else { Ok(()) } }
-            }
-        })
-        .await;
-        check(concurrency, "neither here nor there", |diary| {
-            move |job: Job, _: Context| {
-                let failed = noted(&diary, &job);
-                async move { if failed { Err(Unclassified)? } else { Ok(()) } }
-            }
-        })
-        .await;
-        check(concurrency, "it does not let go", |diary| {
-            move |job: Job, _: Context| {
-                let failed = noted(&diary, &job);
-                async move { if failed { Err(Failure::retry(Sticky(Guard))) } else { Ok(()) } }
-            }
-        })
-        .await;
-    }
+    check(1, "words fail me", |diary| {
+        move |job: Job, _: Context| {
+            let failed = noted(&diary, &job);
+            async move { if failed { Err(Failure::retry(Unspeakable)) } else { Ok(()) } }
+        }
+    })
+    .await;
+    check(1, "neither here nor there", |diary| {
+        move |job: Job, _: Context| {
+            let failed = noted(&diary, &job);
+            async move { if failed { Err(Unclassified)? } else { Ok(()) } }
+        }
+    })
+    .await;
+    check(1, "it does not let go", |diary| {
+        move |job: Job, _: Context| {
+            let failed = noted(&diary, &job);
+            async move { if failed { Err(Failure::retry(Sticky(Guard))) } else { Ok(()) } }
+        }
+    })
+    .await;
 }
 
 /// Panics before it makes a future.
