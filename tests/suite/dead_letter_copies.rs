@@ -168,8 +168,9 @@ async fn nothing_is_copied_for_a_delivery_that_went_stale() {
     diary.reaches(2).await;
     problem(&workshop.client, &["1 messages"]).await;
     workshop.vhost.declare_queue("work.dlq", json!({})).await;
-    workshop.holds("work", 0).await;
+    workshop.holds("work.dlq", 1).await;
     running.stop().await.unwrap();
+    workshop.holds("work", 0).await;
     workshop.holds("work.dlq", 1).await;
 }
 
