@@ -18,6 +18,8 @@ pub struct Consumer {
     pub(crate) timeout: Duration,
     pub(crate) retry_delay: Retry,
     pub(crate) dead_letter_queue: Option<QueueName>,
+    pub(crate) delivery_limit: DeliveryLimit,
+    pub(crate) broker_dead_letters: Option<bool>,
     pub(crate) unknown_types: UnknownTypes,
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
     pub(crate) routes: HashMap<MessageType, Box<dyn Endpoint>>,
@@ -35,6 +37,14 @@ pub enum UnknownTypes {
     Ignore,
 }
 
+/// What was said about the delivery limit of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryLimit {
+    Unsaid,
+    None,
+    Some(u32),
+}
+
 // === impl Consumer ===
 
 impl Consumer {
@@ -47,6 +57,8 @@ impl Consumer {
             timeout: Duration::from_secs(30),
             retry_delay: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
             dead_letter_queue: None,
+            delivery_limit: DeliveryLimit::Unsaid,
+            broker_dead_letters: None,
             unknown_types: UnknownTypes::default(),
             middleware: Vec::new(),
             routes: HashMap::new(),
@@ -96,7 +108,11 @@ impl Consumer {
     /// Sets how long a handler may take. The default is 30 s.
     ///
     /// The broker has a limit of its own, 30 minutes by default, counted from the delivery: prefetch times this, divided by the
-    /// concurrency, must stay below it (<https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>).
+    /// concurrency, must stay below it (<https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>). A handler that outlives it
+    /// goes on; a warning and the health of the client name it. Its attempt counts as failed; if it succeeds, the message is acknowledged
+    /// when it comes again, provided that it has an id.
+    ///
+    /// A handler that blocks its thread cannot be stopped: after 1 s a warning and the health of the client name it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -104,7 +120,10 @@ impl Consumer {
 
     /// Sets how long a failed delivery is held before it is handed back for another attempt.
     ///
-    /// The default is exponential from 100 ms to 5 s, with jitter. How many attempts there are is the queue's delivery limit.
+    /// The default is exponential from 100 ms to 5 s, with jitter. A delay longer than [`HOLD_MAX`](crate::HOLD_MAX) is cut to it.
+    ///
+    /// The last attempt is the policy's (`attempts`) or the one that the [delivery limit](Self::delivery_limit) allows, whichever comes
+    /// first; its failure goes to the dead-letter queue.
     pub fn retry_delay(mut self, delay: Retry) -> Self {
         self.retry_delay = delay;
         self
@@ -113,6 +132,29 @@ impl Consumer {
     /// Sets the queue that messages go to when a handler gives up. The default is the queue's name and `.dlq`.
     pub fn dead_letter_queue(mut self, queue: impl Into<QueueName>) -> Self {
         self.dead_letter_queue = Some(queue.into());
+        self
+    }
+
+    /// Says what delivery limit the queue has (`x-delivery-limit`, or the policy's), or that it has none.
+    ///
+    /// The broker takes a message away whose deliveries failed more often, without a word to the consumer; so the attempt after `limit`
+    /// failures is the last, and a failure of that goes to the dead-letter queue with its error.
+    ///
+    /// The default is what the client declared ([`Client::apply`](garenne_transport::Client::apply)), else the broker's default: 20 from
+    /// RabbitMQ 4.0 on, none before. Say it here if the queue is declared by others or a policy sets another limit. If the limit is in
+    /// fact lower, the broker dead-letters by itself: such a message has `x-last-death-reason` `delivery_limit` and none of the error
+    /// headers, as has one that killed its consumer.
+    pub fn delivery_limit(mut self, limit: impl Into<Option<u32>>) -> Self {
+        self.delivery_limit = limit.into().map_or(DeliveryLimit::None, DeliveryLimit::Some);
+        self
+    }
+
+    /// Says whether the broker dead-letters what is rejected from the queue (`x-dead-letter-exchange`, or the policy's).
+    ///
+    /// A message whose copy can never be published, because it is too large for instance, is rejected then; otherwise it is kept, because
+    /// a reject could lose it. The default is what the client declared, else `false`.
+    pub fn broker_dead_letters(mut self, dead_letters: bool) -> Self {
+        self.broker_dead_letters = Some(dead_letters);
         self
     }
 

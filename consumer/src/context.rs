@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use garenne_producer::{Publish, Publisher};
 use garenne_shared::{Incoming, Message, Metadata, QueueName, header};
+use garenne_transport::Client;
 use tokio_util::sync::CancellationToken;
+
+use crate::{
+    facts::QueueFacts,
+    tally::{Count, Tally},
+    watch::Pulse,
+};
 
 /// What a handler knows of the delivery, and what it can do beside handling it. Cheap to clone.
 ///
@@ -16,6 +23,8 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     incoming: Incoming,
     station: Arc<Station>,
+    count: Count,
+    pulse: Pulse,
 }
 
 /// What all deliveries of one consumer share.
@@ -25,36 +34,39 @@ pub(crate) struct Station {
     pub(crate) service: String,
     pub(crate) publisher: Publisher,
     pub(crate) stopping: CancellationToken,
+    pub(crate) client: Client,
+    pub(crate) facts: QueueFacts,
+    pub(crate) tally: Arc<Tally>,
 }
-
-/// The header in which quorum queues count failed deliveries
-/// (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
-const DELIVERY_COUNT: &str = "x-delivery-count";
-/// The header in which RabbitMQ 4.3 counts how often a quorum queue handed a message out. A message that was only handed back
-/// carries this one alone.
-const ACQUIRED_COUNT: &str = "x-acquired-count";
 
 // === impl Context ===
 
 impl Context {
     pub(crate) fn new(incoming: Incoming, station: Arc<Station>) -> Self {
-        Self(Arc::new(Inner { incoming, station }))
+        let count = station.tally.count(&incoming);
+        Self(Arc::new(Inner { incoming, station, count, pulse: Pulse::default() }))
     }
 
     /// Returns which attempt this is, counted from 1.
     ///
-    /// Quorum queues count; a classic queue only says that it delivered the message before, which makes this 2.
+    /// Quorum queues count; a classic queue only says that it delivered the message before, which makes this 2. A count that the queue
+    /// did not write, but a publisher, is not one. An attempt whose handler outlived its delivery counts, too, as long as this service
+    /// runs.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        let counted = self.counted_failures().unwrap_or_else(|| u32::from(self.redelivered()));
-        counted.saturating_add(1)
+        self.0.count.failures.saturating_add(1)
     }
 
-    /// Returns how many deliveries of the message failed, if the queue counts.
-    pub(crate) fn counted_failures(&self) -> Option<u32> {
-        let headers = &self.metadata().headers;
-        let count = headers.int(DELIVERY_COUNT).or_else(|| headers.int(ACQUIRED_COUNT).and(Some(0)))?;
-        Some(u32::try_from(count).unwrap_or(0))
+    pub(crate) fn count(&self) -> Count {
+        self.0.count
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.0.pulse
+    }
+
+    pub(crate) fn station(&self) -> &Station {
+        &self.0.station
     }
 
     /// Returns `true` if the broker delivered the message before, to whomever.

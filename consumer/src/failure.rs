@@ -18,9 +18,9 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
-    /// Deliver it again, after the consumer's retry delay.
+    /// Deliver it again, after the consumer's retry delay, unless this was the last attempt.
     Retry,
-    /// Deliver it again, after this time.
+    /// Deliver it again, after this time, unless this was the last attempt.
     RetryAfter(Duration),
     /// Give up: it goes to the dead-letter queue.
     DeadLetter,
@@ -71,8 +71,9 @@ impl Failure {
 
     /// Asks for another attempt after `delay`.
     ///
-    /// The consumer holds the delivery meanwhile, at most [`HOLD_MAX`](crate::HOLD_MAX); it takes a place of the prefetch, but none
-    /// of the concurrency. At shutdown the wait ends at once.
+    /// The consumer holds the delivery meanwhile; it takes a place of the prefetch, but none of the concurrency. A longer delay than
+    /// [`HOLD_MAX`](crate::HOLD_MAX) is cut to it, and a warning says so once. At shutdown the wait ends at once. After the last
+    /// attempt the message goes to the dead-letter queue instead.
     pub fn retry_after(delay: Duration, error: impl Into<BoxError>) -> Self {
         Self { decision: Decision::RetryAfter(delay), kind: FailureKind::Handler, error: error.into() }
     }
@@ -104,11 +105,6 @@ impl Failure {
         self.kind = kind;
         self
     }
-
-    pub(crate) const fn decided(mut self, decision: Decision) -> Self {
-        self.decision = decision;
-        self
-    }
 }
 
 impl fmt::Display for Failure {
@@ -131,6 +127,19 @@ impl FailureKind {
             Self::UnknownContentType => "unknown-content-type",
             Self::UnknownType => "unknown-type",
         }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        const ALL: [FailureKind; 6] = [
+            FailureKind::Handler,
+            FailureKind::Panic,
+            FailureKind::Timeout,
+            FailureKind::Undecodable,
+            FailureKind::UnknownContentType,
+            FailureKind::UnknownType,
+        ];
+        ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -5,17 +5,26 @@
 //! becomes such a decision. A delivery is settled exactly once, after its handler has ended.
 
 mod consumer;
+mod contained;
 mod context;
+mod ending;
 mod endpoint;
+mod facts;
 mod failure;
 mod handler;
+mod late;
 mod metric;
 mod middleware;
+mod outcome;
 mod pipeline;
 mod recover;
+mod report;
 mod runner;
 mod service;
 mod shutdown;
+mod tally;
+mod watch;
+mod work;
 
 pub use self::{
     consumer::{Consumer, UnknownTypes},
@@ -25,5 +34,6 @@ pub use self::{
     middleware::{Middleware, Next},
     recover::HOLD_MAX,
     service::Service,
-    shutdown::shutdown_signal,
+    shutdown::{Force, shutdown_signal},
+    watch::BLOCKED_AFTER,
 };

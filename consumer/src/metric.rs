@@ -12,12 +12,20 @@ use metrics::{Counter, Gauge, Histogram};
 /// | `garenne_handled_total` | counter | `queue`, `outcome`: `ok`, `retry`, `dead_letter` |
 /// | `garenne_handler_seconds` | histogram | `queue` |
 /// | `garenne_handlers_running` | gauge | `queue` |
+/// | `garenne_handlers_blocked_total` | counter, polls of a handler that took longer than 1 s | `queue` |
+/// | `garenne_deliveries_stale_total` | counter, deliveries that the broker took back while they were handled or held | `queue` |
+/// | `garenne_dead_letters_kept` | gauge, messages that wait for their dead-letter queue | `queue` |
+/// | `garenne_dead_letters_shortened_total` | counter, copies that did not fit whole | `queue`, `form`: `short`, `bare`, `rejected` |
 pub(crate) struct Metrics {
     ok: Counter,
     retry: Counter,
     dead_letter: Counter,
     seconds: Histogram,
     running: Gauge,
+    blocked: Counter,
+    stale: Counter,
+    kept: Gauge,
+    queue: String,
 }
 
 /// A handler that runs.
@@ -38,6 +46,10 @@ impl Metrics {
             dead_letter: handled("dead_letter"),
             seconds: metrics::histogram!("garenne_handler_seconds", "queue" => queue.clone()),
             running: metrics::gauge!("garenne_handlers_running", "queue" => queue.clone()),
+            blocked: metrics::counter!("garenne_handlers_blocked_total", "queue" => queue.clone()),
+            stale: metrics::counter!("garenne_deliveries_stale_total", "queue" => queue.clone()),
+            kept: metrics::gauge!("garenne_dead_letters_kept", "queue" => queue.clone()),
+            queue,
         }
     }
 
@@ -51,6 +63,24 @@ impl Metrics {
 
     pub(crate) fn dead_letter(&self) {
         self.dead_letter.increment(1);
+    }
+
+    pub(crate) fn blocked(&self) {
+        self.blocked.increment(1);
+    }
+
+    pub(crate) fn stale(&self) {
+        self.stale.increment(1);
+    }
+
+    pub(crate) const fn kept(&self) -> &Gauge {
+        &self.kept
+    }
+
+    /// Counts a copy that lacks our headers, wholly or in part. It is rare, so it is looked up each time.
+    pub(crate) fn shortened(&self, form: &'static str) {
+        metrics::counter!("garenne_dead_letters_shortened_total", "queue" => self.queue.clone(), "form" => form)
+            .increment(1);
     }
 
     /// Notes that a handler begins; dropping the result notes its end.

@@ -1,12 +1,14 @@
 //! From a delivery to the result of its handler: route, middleware, decode, handle. Whatever happens is a result.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use garenne_shared::Codecs;
 use tokio::time::timeout;
 
-use crate::{Consumer, Context, Failure, FailureKind, Middleware, UnknownTypes, middleware::Next};
+use crate::{
+    Consumer, Context, Decision, FailureKind, Middleware, UnknownTypes, contained::Contained,
+    middleware::Next, report::Report,
+};
 
 /// Everything between a delivery and its result.
 pub(crate) struct Pipeline {
@@ -30,22 +32,21 @@ impl Pipeline {
     }
 
     /// Handles a delivery; panics and timeouts come back as failures.
-    pub(crate) async fn handle(&self, cx: Context) -> Result<(), Failure> {
+    pub(crate) async fn handle(&self, cx: &Context) -> Result<(), Report> {
         let message_type = cx.metadata().message_type.as_ref();
         let Some(endpoint) = self.consumer.endpoint(message_type) else {
-            return self.unknown_type(&cx);
+            return self.unknown_type(cx);
         };
         let next = Next { middleware: &self.middleware, endpoint, codecs: &self.codecs };
         let limit = self.consumer.timeout;
-        let handled = timeout(limit, AssertUnwindSafe(next.run(cx)).catch_unwind()).await;
-        match handled {
-            Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(Failure::retry(panic_text(&*panic)).of_kind(FailureKind::Panic)),
-            Err(_) => Err(too_long(limit)),
+        let mut handling = Contained::new(next.run(cx.clone()), cx.pulse());
+        match timeout(limit, &mut handling).await {
+            Ok(result) => result,
+            Err(_) => Err(handling.give_up(Report::too_long(limit))),
         }
     }
 
-    fn unknown_type(&self, cx: &Context) -> Result<(), Failure> {
+    fn unknown_type(&self, cx: &Context) -> Result<(), Report> {
         if self.consumer.unknown_types == UnknownTypes::Ignore {
             return Ok(());
         }
@@ -60,20 +61,6 @@ impl Pipeline {
             cx.queue(),
             known.join(", "),
         );
-        Err(Failure::dead_letter(error).of_kind(FailureKind::UnknownType))
+        Err(Report::new(Decision::DeadLetter, FailureKind::UnknownType, error))
     }
-}
-
-fn too_long(limit: Duration) -> Failure {
-    Failure::retry(format!("the handler took longer than its timeout, {limit:?}"))
-        .of_kind(FailureKind::Timeout)
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a payload that is no text".to_owned());
-    format!("the handler panicked: {text}")
 }

@@ -2,28 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use garenne_transport::{Delivery, Error, Subscriber, Unsettled};
+use garenne_transport::{Delivery, Error, ErrorKind, Settlement, Subscriber};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::{Instant, timeout_at},
+    task::{JoinError, JoinSet},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Context, context::Station, metric::Metrics, pipeline::Pipeline, recover};
+use crate::work::Work;
+
+/// How long handlers may take to notice the end of the drain. Only one that blocks its thread needs it.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the broker may take to read the last acknowledgements and to close the channel; everything is settled by then.
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// One consumer at work.
 pub(crate) struct Runner {
     pub(crate) subscriber: Subscriber,
     pub(crate) work: Arc<Work>,
-    pub(crate) drain_timeout: Duration,
-}
-
-/// What every delivery of a consumer needs.
-pub(crate) struct Work {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) station: Arc<Station>,
-    pub(crate) metrics: Metrics,
 }
 
 // === impl Runner ===
@@ -41,13 +39,15 @@ impl Runner {
                 delivery = next(&mut self.subscriber, &slots) => delivery,
             };
             let Some((delivery, slot)) = delivery else { break };
-            while tasks.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                notice(&ended);
+            }
             let work = Arc::clone(&self.work);
             if concurrency == 1 {
                 // In this task: no other message may overtake it, and no task is spawned for the usual case. The stop is heard
-                // after it, within its timeout.
+                // after it, within its timeout and the drain's.
                 if let Some(failed) = work.handle(delivery).await {
-                    tasks.spawn(async move { failed.settle(&work).await });
+                    tasks.spawn(async move { work.settle(failed).await });
                 }
                 drop(slot);
             } else {
@@ -56,7 +56,7 @@ impl Runner {
                     // Holding a failed delivery takes none of the concurrency.
                     drop(slot);
                     if let Some(failed) = failed {
-                        failed.settle(&work).await;
+                        work.settle(failed).await;
                     }
                 });
             }
@@ -64,25 +64,49 @@ impl Runner {
         self.drain(tasks).await
     }
 
-    /// Stops the flow, hands back what nobody has begun, waits for what runs.
+    /// Stops the flow, hands back what nobody has begun, waits for what runs. The service cuts that short at its limit.
     async fn drain(mut self, mut tasks: JoinSet<()>) -> Result<(), Error> {
-        let deadline = Instant::now() + self.drain_timeout;
-        self.subscriber.cancel().await;
+        let ending = Arc::clone(&self.work.ending);
+        ending.cut().run_until_cancelled(self.subscriber.cancel()).await;
         let hand_back = async {
             while let Some(delivery) = self.subscriber.next().await {
-                recover::hand_back(delivery.unsettled);
+                delivery.unsettled.settle(Settlement::Release);
             }
         };
-        let finish = async { while tasks.join_next().await.is_some() {} };
-        let drained = timeout_at(deadline, async { tokio::join!(hand_back, finish) }).await.is_ok();
-        if !drained {
-            let queue = &self.work.station.queue;
-            tracing::warn!(%queue, running = tasks.len(), "handlers were still running at the end of the drain");
-            // Dropping a delivery hands it back.
-            tasks.shutdown().await;
+        let finish = async {
+            while let Some(ended) = tasks.join_next().await {
+                notice(&ended);
+            }
+        };
+        let drained = ending.cut().run_until_cancelled(async { tokio::join!(hand_back, finish) }).await;
+        if drained.is_none() {
+            // They hand back what they have; one that blocks its thread cannot, and its delivery goes with the channel.
+            let finish = async { while tasks.join_next().await.is_some() {} };
+            if timeout(GRACE, finish).await.is_err() {
+                ending.abandoned(tasks.len());
+            }
+            drop(tasks);
         }
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-        self.subscriber.close(left).await
+        match timeout(CLOSE_LIMIT, self.subscriber.close(Duration::ZERO)).await {
+            Ok(Err(error)) if drained.is_some() && ending.settled_after_stop() => {
+                let queue = &self.work.station.queue;
+                let message = format!(
+                    "the channel of queue `{queue}` did not close in good order at the stop; the broker may deliver again what was \
+                     settled last"
+                );
+                Err(Error::new(ErrorKind::HandedBack, message).with_source(error))
+            }
+            // A connection that was lost before the stop takes nothing with it: that was settled or handed back long ago.
+            Ok(Err(error)) => {
+                tracing::debug!(queue = %self.work.station.queue, %error, "the channel did not close in good order");
+                Ok(())
+            }
+            Ok(Ok(())) => Ok(()),
+            Err(_) => {
+                tracing::warn!(queue = %self.work.station.queue, limit = ?CLOSE_LIMIT, "the channel was not closed in time");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -95,38 +119,9 @@ async fn next(
     Some((subscriber.next().await?, slot))
 }
 
-/// A delivery whose handler failed.
-struct Failed {
-    cx: Context,
-    failure: crate::Failure,
-    unsettled: Unsettled,
-}
-
-// === impl Work ===
-
-impl Work {
-    /// Handles one delivery and settles it if that succeeded.
-    async fn handle(&self, delivery: Delivery) -> Option<Failed> {
-        let Delivery { message, unsettled } = delivery;
-        let cx = Context::new(message, Arc::clone(&self.station));
-        let running = self.metrics.begin();
-        let handled = self.pipeline.handle(cx.clone()).await;
-        drop(running);
-        match handled {
-            Ok(()) => {
-                recover::succeed(unsettled, &self.metrics);
-                None
-            }
-            Err(failure) => Some(Failed { cx, failure, unsettled }),
-        }
-    }
-}
-
-// === impl Failed ===
-
-impl Failed {
-    async fn settle(self, work: &Work) {
-        let Self { cx, failure, unsettled } = self;
-        recover::fail(&work.pipeline, &cx, failure, unsettled, &work.station.stopping, &work.metrics).await;
+/// Tells of a task that ended by a panic. Those of handlers are caught; this one is a fault of ours, and its message comes again.
+fn notice(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "settling a message ended unexpectedly; the broker delivers it again");
     }
 }

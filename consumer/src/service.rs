@@ -1,24 +1,44 @@
 //! Several consumers that start and stop together.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use garenne_producer::Publisher;
+use garenne_shared::QueueName;
 use garenne_transport::{Client, Error, ErrorKind, Subscription};
-use tokio::task::JoinSet;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Consumer, Middleware,
+    Consumer, Force, Middleware,
     context::Station,
+    ending::Ending,
+    facts::QueueFacts,
     metric::Metrics,
     pipeline::Pipeline,
-    runner::{Runner, Work},
+    recover::Kept,
+    runner::{CLOSE_LIMIT, GRACE, Runner},
+    tally::Tally,
+    watch::{Watch, Watchdog},
+    work::Work,
 };
 
 /// Several consumers that start and stop together.
 ///
 /// Stopping has three steps: cancel the subscriptions and hand back what nobody has begun; let running handlers, and copies on their
 /// way to a dead-letter queue, finish, up to the drain timeout, and settle them; write the last acknowledgements and close the channels.
+///
+/// It ends in one of three ways:
+///
+/// | ending | [`run_until`](Self::run_until) returns |
+/// |---|---|
+/// | clean: whatever had begun was finished and settled | `Ok(())` |
+/// | handed back: handlers were still running at the drain timeout, or their connection was lost during the stop | [`ErrorKind::HandedBack`] |
+/// | forced: a second signal, or whatever [`Force`] stands for | [`ErrorKind::Forced`] |
+///
+/// After the last two the broker delivers again what was not settled.
 #[must_use = "a service does nothing until it is run"]
 pub struct Service {
     client: Client,
@@ -53,46 +73,49 @@ impl Service {
     }
 
     /// Sets how long running handlers and dead-letter copies may take to finish after the stop. The default is 30 s.
+    ///
+    /// What still runs then is dropped, and its messages are handed back. [`Duration::MAX`] waits for as long as it takes.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
     }
 
-    /// Runs until `shutdown` is ready, then stops cleanly.
+    /// Runs until `shutdown` is ready, then stops.
+    ///
+    /// What `shutdown` ends with can force the end while the service drains: [`shutdown_signal`](crate::shutdown_signal) ends with the
+    /// next signal, any other future with `()`, which never does. Running handlers are dropped then, and their messages handed back.
     ///
     /// Lost connections, closed channels and deleted queues do not end it: the subscriptions come back.
     ///
     /// # Errors
     ///
     /// Fails at the start if a queue cannot be consumed ([`NotFound`](ErrorKind::NotFound),
-    /// [`AccessRefused`](ErrorKind::AccessRefused), [`Locked`](ErrorKind::Locked)); at the end if deliveries were left unsettled at the
-    /// drain timeout ([`TimedOut`](ErrorKind::TimedOut)), which the broker delivers again; in between only if the client is closed.
+    /// [`AccessRefused`](ErrorKind::AccessRefused), [`Locked`](ErrorKind::Locked)); at the end if it was not clean
+    /// ([`HandedBack`](ErrorKind::HandedBack), [`Forced`](ErrorKind::Forced)); in between only if the client is closed.
     ///
     /// # Cancel safety
     ///
     /// Dropping it stops at once: running handlers are dropped and their messages delivered again.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let stop = CancellationToken::new();
-        let publisher = Publisher::new(&self.client);
-        let mut runners = Vec::with_capacity(self.consumers.len());
-        for consumer in self.consumers {
-            let queue = consumer.queue.clone();
-            let subscription = Subscription::new(queue.clone()).prefetch(consumer.effective_prefetch());
-            let subscriber = self.client.subscribe(subscription).await?;
-            let metrics = Metrics::new(&queue);
-            let service = self.client.config().service.clone();
-            let station = Station { queue, service, publisher: publisher.clone(), stopping: stop.clone() };
-            let pipeline = Pipeline::new(consumer, &self.middleware, self.client.codecs().clone());
-            let work = Arc::new(Work { pipeline, station: Arc::new(station), metrics });
-            runners.push(Runner { subscriber, work, drain_timeout: self.drain_timeout });
-        }
+    pub async fn run_until<F: Into<Force>>(self, shutdown: impl Future<Output = F>) -> Result<(), Error> {
+        let (stop, ending) = (CancellationToken::new(), Arc::new(Ending::default()));
+        let drain_timeout = self.drain_timeout;
+        let runners = self.subscribe(&stop, &ending).await?;
+        let watches: Vec<_> = runners.iter().map(|runner| Arc::clone(&runner.work.watch)).collect();
+        let _watchdog = Watchdog::start(watches.clone()).map_err(|error| {
+            Error::new(ErrorKind::Config, "the thread that watches handlers cannot be started")
+                .with_source(error)
+        })?;
         let mut running = JoinSet::new();
         for runner in runners {
             running.spawn(runner.run(stop.clone()));
         }
         let mut outcome = Ok(());
+        let mut force = Force::from(());
         tokio::select! {
-            () = shutdown => tracing::info!("stopping"),
+            forced_by = shutdown => {
+                tracing::info!("stopping");
+                force = forced_by.into();
+            }
             Some(ended) = running.join_next() => {
                 outcome = flatten(ended).and_then(|()| {
                     Err(Error::new(ErrorKind::Closed, "a consumer ended because the client was closed"))
@@ -100,10 +123,63 @@ impl Service {
             }
         }
         stop.cancel();
-        while let Some(ended) = running.join_next().await {
-            outcome = outcome.and(flatten(ended));
+        let mut drained = pin!(join_all(&mut running));
+        let forced = tokio::select! {
+            biased;
+            ended = &mut drained => return outcome.and(ended).and(ending.verdict(false, drain_timeout)),
+            () = force.wait() => true,
+            () = elapsed(drain_timeout) => false,
+        };
+        tracing::warn!(
+            forced,
+            "handlers are still running at the end of the stop: their messages are handed back"
+        );
+        ending.cut().cancel();
+        // A handler that blocks the thread of its consumer keeps that from ending.
+        let patience = if forced { GRACE * 2 } else { GRACE * 2 + CLOSE_LIMIT };
+        match timeout(patience, drained).await {
+            Ok(ended) => outcome = outcome.and(ended),
+            Err(_) => ending.abandoned(watches.iter().map(|watch| watch.running()).sum()),
         }
-        outcome
+        outcome.and(ending.verdict(forced, drain_timeout))
+    }
+
+    /// Subscribes every consumer.
+    async fn subscribe(self, stop: &CancellationToken, ending: &Arc<Ending>) -> Result<Vec<Runner>, Error> {
+        let Self { client, consumers, middleware, .. } = self;
+        let publisher = Publisher::new(&client);
+        let mut tallies: HashMap<QueueName, Arc<Tally>> = HashMap::new();
+        let mut runners = Vec::with_capacity(consumers.len());
+        for consumer in consumers {
+            let queue = consumer.queue.clone();
+            let prefetch = consumer.effective_prefetch();
+            let subscriber = client.subscribe(Subscription::new(queue.clone()).prefetch(prefetch)).await?;
+            let facts = QueueFacts::gather(&consumer, &client);
+            let tally = tallies
+                .entry(queue.clone())
+                .or_insert_with(|| Arc::new(Tally::new(facts.counts, client.capabilities().uncounted_nack)));
+            let metrics = Arc::new(Metrics::new(&queue));
+            let station = Arc::new(Station {
+                service: client.config().service.clone(),
+                publisher: publisher.clone(),
+                stopping: stop.clone(),
+                client: client.clone(),
+                facts,
+                tally: Arc::clone(tally),
+                queue,
+            });
+            let work = Work {
+                watch: Arc::new(Watch::new(consumer.timeout, Arc::clone(&metrics))),
+                kept: Kept::new(&station, prefetch, &metrics),
+                pipeline: Pipeline::new(consumer, &middleware, client.codecs().clone()),
+                ending: Arc::clone(ending),
+                cut_delay_told: false.into(),
+                station,
+                metrics,
+            };
+            runners.push(Runner { subscriber, work: Arc::new(work) });
+        }
+        Ok(runners)
     }
 }
 
@@ -113,7 +189,24 @@ impl std::fmt::Debug for Service {
     }
 }
 
-fn flatten(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> Result<(), Error> {
+/// Waits for a time that may be longer than the clock can tell.
+async fn elapsed(limit: Duration) {
+    match Instant::now().checked_add(limit) {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until every consumer has ended; the first error stands.
+async fn join_all(running: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    while let Some(ended) = running.join_next().await {
+        outcome = outcome.and(flatten(ended));
+    }
+    outcome
+}
+
+fn flatten(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
     ended.unwrap_or_else(|error| {
         // Handlers cannot cause this: their panics are caught.
         Err(Error::new(ErrorKind::Closed, "a consumer ended unexpectedly").with_source(error))

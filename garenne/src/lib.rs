@@ -45,7 +45,7 @@ pub use garenne_topology as topology;
 pub use garenne_transport as transport;
 
 pub use garenne_consumer::{
-    Consumer, Context, Decision, Failure, FailureKind, Handler, Middleware, Next, OrFailure, Service,
+    Consumer, Context, Decision, Failure, FailureKind, Force, Handler, Middleware, Next, OrFailure, Service,
     UnknownTypes, shutdown_signal,
 };
 pub use garenne_derive::Message;

@@ -2,6 +2,8 @@
 //!
 //! Only what needs the real broker is missing: restarts, alarms, plugins, and the programs, which are tested beside RabbitMQ.
 
+#[path = "../suite/attempts.rs"]
+mod attempts;
 mod clock;
 #[path = "../suite/connecting.rs"]
 mod connecting;
@@ -13,8 +15,12 @@ mod consume_settle;
 mod consume_share;
 #[path = "../suite/consuming.rs"]
 mod consuming;
+#[path = "../suite/dead_letter_copies.rs"]
+mod dead_letter_copies;
 #[path = "../suite/dead_letters.rs"]
 mod dead_letters;
+#[path = "../suite/endings.rs"]
+mod endings;
 #[path = "../suite/examples.rs"]
 mod examples;
 mod faults;
@@ -25,9 +31,12 @@ mod giving_up;
 #[path = "../suite/handling.rs"]
 mod handling;
 mod kept;
+mod late;
 mod management;
 #[path = "../suite/orders.rs"]
 mod orders;
+#[path = "../suite/panics.rs"]
+mod panics;
 #[path = "../suite/producer_library.rs"]
 mod producer_library;
 #[path = "../suite/producer_stream.rs"]
@@ -46,6 +55,8 @@ mod stopping;
 #[path = "../suite/topology.rs"]
 mod topology;
 mod unanswered;
+#[path = "../suite/watching.rs"]
+mod watching;
 #[path = "../suite/workshop.rs"]
 mod workshop;
 

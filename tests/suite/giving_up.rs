@@ -108,8 +108,9 @@ async fn a_handler_that_always_panics_ends_at_the_delivery_limit() {
     let dead = workshop.dead_letter().await;
     running.stop().await.unwrap();
     workshop.holds("work", 0).await;
-    // The broker's own dead-lettering: the limit is its count.
-    assert_eq!(header(&dead, "x-last-death-reason"), "delivery_limit");
+    assert_eq!(header(&dead, "garenne-error-kind"), "panic");
+    assert_eq!(header(&dead, "garenne-error-message"), "the handler panicked: job 5 is cursed");
+    assert_eq!(header(&dead, "garenne-attempts"), "3");
 }
 
 #[tokio::test]

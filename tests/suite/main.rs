@@ -1,5 +1,6 @@
 //! The integration suites, in one binary against one RabbitMQ. Most of them also run on the embedded broker: `embedded/main.rs`.
 
+mod attempts;
 mod connecting;
 mod consume_resume;
 mod consume_settle;
@@ -7,7 +8,9 @@ mod consume_share;
 mod consumer_service;
 mod consuming;
 mod credentials;
+mod dead_letter_copies;
 mod dead_letters;
+mod endings;
 mod examples;
 mod fixture;
 mod foreign;
@@ -16,6 +19,7 @@ mod handling;
 mod heartbeats;
 mod orders;
 mod outages;
+mod panics;
 mod plugins;
 mod producer_library;
 mod producer_service;
@@ -27,6 +31,7 @@ mod publish_verdicts;
 mod publishing;
 mod routing;
 mod topology;
+mod watching;
 mod workshop;
 
 use garenne_tests::Vhost;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use garenne::{Client, Consumer, Publisher, Queue, Service, Topology, prelude::Message};
+use garenne::{Client, Consumer, Force, Publisher, Queue, Service, Topology, prelude::Message};
 use garenne_tests::{SECONDS, Vhost, eventually};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,12 +72,20 @@ impl Workshop {
         Self::serve(Service::new(&self.client).consume(consumer))
     }
 
-    /// Runs a service.
-    #[expect(clippy::disallowed_methods, reason = "the task is joined or aborted by the test")]
+    /// Runs a service until it is stopped.
     pub(crate) fn serve(service: Service) -> Running {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(service.run_until(stop.clone().cancelled_owned()));
-        Running { stop, task }
+        let running = Self::serve_until(service, stop.clone().cancelled_owned());
+        Running { stop, ..running }
+    }
+
+    /// Runs a service until something happens.
+    #[expect(clippy::disallowed_methods, reason = "the task is joined or aborted by the test")]
+    pub(crate) fn serve_until<F: Into<Force> + Send + 'static>(
+        service: Service,
+        shutdown: impl Future<Output = F> + Send + 'static,
+    ) -> Running {
+        Running { stop: CancellationToken::new(), task: tokio::spawn(service.run_until(shutdown)) }
     }
 
     /// Waits until a queue holds exactly `count` messages, delivered or not.

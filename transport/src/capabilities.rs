@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub delayed_retry: bool,
     /// Whether `basic.nack(requeue)` does not count as a failed delivery (RabbitMQ 4.3).
     pub uncounted_nack: bool,
+    /// How many failed deliveries of a message a quorum queue allows that was declared without a limit (RabbitMQ 4.0: 20).
+    pub default_delivery_limit: Option<u32>,
     /// Whether `x-modulus-hash` exchanges exist without a plugin (RabbitMQ 4.3).
     pub modulus_hash: bool,
 }
@@ -28,8 +30,16 @@ impl Capabilities {
             _ => String::new(),
         };
         let (product, version) = (text("product"), text("version"));
-        let is_4_3 = product == "RabbitMQ" && major_minor(&version) >= (4, 3);
-        Self { product, version, delayed_retry: is_4_3, uncounted_nack: is_4_3, modulus_hash: is_4_3 }
+        let since = |release| product == "RabbitMQ" && major_minor(&version) >= release;
+        let (is_4, is_4_3) = (since((4, 0)), since((4, 3)));
+        Self {
+            product,
+            version,
+            delayed_retry: is_4_3,
+            uncounted_nack: is_4_3,
+            default_delivery_limit: is_4.then_some(20),
+            modulus_hash: is_4_3,
+        }
     }
 }
 
@@ -56,6 +66,13 @@ mod tests {
         assert!(server("RabbitMQ", "4.3.0").delayed_retry);
         assert!(server("RabbitMQ", "4.10.0-beta.1").delayed_retry);
         assert!(server("RabbitMQ", "5.0.0").delayed_retry);
+    }
+
+    #[test]
+    fn a_default_delivery_limit_comes_with_4_0() {
+        assert_eq!(server("RabbitMQ", "3.13.7").default_delivery_limit, None);
+        assert_eq!(server("RabbitMQ", "4.0.1").default_delivery_limit, Some(20));
+        assert_eq!(server("LavinMQ", "9.9.9").default_delivery_limit, None);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The handle that everything starts from.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use garenne_shared::{Codecs, Config, QueueName};
-use garenne_topology::Topology;
+use garenne_topology::{Declaration, QueueDeclaration, Topology};
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -41,6 +45,8 @@ struct Inner {
     publish: Link,
     confirms: ConfirmChannel,
     registry: Arc<Registry>,
+    /// What this client declared. A plain mutex: it is held for a look-up and never across an await.
+    declared: Mutex<HashMap<QueueName, QueueDeclaration>>,
     shared: Shared,
     // Ends the tasks, which hold links of their own, with the last handle.
     _close: DropGuard,
@@ -111,6 +117,7 @@ impl Client {
             publish,
             confirms,
             registry,
+            declared: Mutex::default(),
             shared,
             _close: closed.drop_guard(),
         };
@@ -186,7 +193,20 @@ impl Client {
     ///
     /// A dropped call may have declared a part; applying again completes it.
     pub async fn apply(&self, topology: &Topology) -> Result<Applied, Error> {
-        declare::apply(&self.inner.consume, topology).await
+        let applied = declare::apply(&self.inner.consume, topology).await?;
+        let mut declared = self.inner.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        declared.extend(topology.declarations().into_iter().filter_map(|declaration| match declaration {
+            Declaration::Queue(queue) => Some((queue.name.clone(), queue)),
+            Declaration::Exchange(_) | Declaration::Binding(_) => None,
+        }));
+        drop(declared);
+        Ok(applied)
+    }
+
+    /// Returns how this client declared a queue, if it did; AMQP 0-9-1 has no way to ask the broker.
+    #[must_use]
+    pub fn declared_queue(&self, queue: &QueueName) -> Option<QueueDeclaration> {
+        self.inner.declared.lock().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
     }
 
     /// Declares the topology as [`apply`](Self::apply) does, and again whenever the connection is up again, before any subscription

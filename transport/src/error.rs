@@ -41,6 +41,10 @@ pub enum ErrorKind {
     Closed,
     /// The connection has no channel left.
     Exhausted,
+    /// A stop cut work short at its time limit: the message says how much, and the broker delivers those messages again.
+    HandedBack,
+    /// A stop was forced, by a second signal for instance: what ran was dropped, and the broker delivers those messages again.
+    Forced,
     /// The broker refused for another reason; the message has its code and text.
     Refused,
 }

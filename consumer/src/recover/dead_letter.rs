@@ -1,98 +1,235 @@
-//! The copy that goes to the dead-letter queue: body and properties as they were, the error in headers.
+//! The way of a message to its dead-letter queue: which copies are tried, and what happens while none is taken.
+//!
+//! An error that is about the message (too large, refused, not to be encoded) does not pass by waiting: the copy says less of the failure,
+//! then nothing, and at last the broker is asked to dead-letter the original. An error that is about the queue or the broker passes, or
+//! somebody mends it: the message is kept and tried again. Half the prefetch is for such messages; what comes on top, or waits for long,
+//! is moved to the end of its queue, so that the good messages behind it get their turn.
 
-use std::{
-    error::Error,
-    time::{SystemTime, UNIX_EPOCH},
+use std::time::{Duration, Instant};
+
+use garenne_shared::{NameError, Outgoing, Retry};
+use garenne_transport::{ErrorKind, PublishError, PublishErrorKind, Settlement, Unsettled};
+use tokio::time::sleep;
+
+use super::{
+    copies::{self, Form},
+    kept::Place,
 };
+use crate::{Context, report::Report, work::Work};
 
-use garenne_shared::{
-    ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header,
-};
+/// How long to wait between attempts to copy a message to the dead-letter queue.
+const COPY_DELAY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-use crate::{Context, Failure};
+/// How long a message is kept before it is moved to the end of its queue. It is well below the broker's default consumer timeout, 30 min.
+const KEEP_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// The longest error text that is kept, in bytes; all headers must fit one frame.
-const TEXT_MAX: usize = 2048;
-/// How many sources of an error are kept.
-const CHAIN_MAX: usize = 8;
+/// How long a message waits that is moved to the end at once; it bounds how fast such messages go round.
+const MOVE_DELAY: Duration = Duration::from_secs(1);
 
-/// Headers that the broker reads or writes on the way: `CC` and `BCC` would route the copy to further queues, the others
-/// belong to deliveries before (<https://www.rabbitmq.com/docs/dlx#effects>, <https://www.rabbitmq.com/docs/sender-selected>).
-const STRIPPED: [&str; 10] = [
-    "CC",
-    "BCC",
-    "x-death",
-    "x-first-death-exchange",
-    "x-first-death-queue",
-    "x-first-death-reason",
-    "x-last-death-exchange",
-    "x-last-death-queue",
-    "x-delivery-count",
-    "x-acquired-count",
-];
+/// How an attempt to publish a copy ended.
+enum Attempt {
+    Stored,
+    Failed(PublishError),
+    /// The delivery is over, one way or the other.
+    Over(Option<Settlement>),
+}
 
-/// Makes the copy, addressed to the dead-letter queue through the default exchange.
-pub(super) fn message(
-    to: Option<&QueueName>,
+/// One message on its way.
+struct Sender<'a> {
+    work: &'a Work,
+    cx: &'a Context,
+    report: &'a Report,
+    unsettled: &'a Unsettled,
+}
+
+/// Sends a message to its dead-letter queue, and returns how to settle it; `None` if it went stale before.
+pub(super) async fn send(
+    work: &Work,
     cx: &Context,
-    failure: &Failure,
-) -> Result<Outgoing, NameError> {
-    let queue = match to {
-        Some(queue) => queue.to_string(),
-        None => format!("{}.dlq", cx.queue()),
-    };
-    let routing_key = RoutingKey::try_from(queue)?;
-    let mut copy = Outgoing::new(ExchangeName::DEFAULT, routing_key, cx.incoming().body.clone());
-    copy.metadata = cx.metadata().clone();
-    let metadata = &mut copy.metadata;
-    // A copy must not expire, and the broker refuses a user id other than ours.
-    let expiration = metadata.expiration.take();
-    let user_id = metadata.user_id.take();
-    let headers = &mut metadata.headers;
-    for name in STRIPPED.into_iter().chain(["x-last-death-reason"]) {
-        headers.remove(name);
+    report: &Report,
+    unsettled: &Unsettled,
+) -> Option<Settlement> {
+    let (queue, id, attempt, kind) = (cx.queue(), cx.message_id(), cx.attempt(), report.kind.as_str());
+    if !unsettled.is_current() {
+        tracing::info!(
+            %queue, id, attempt, kind, error = report.text(),
+            "message failed for good after its delivery had gone stale: it comes again by itself"
+        );
+        return None;
     }
-    if let Some(expiration) = expiration {
-        headers.insert(header::ORIGIN_EXPIRATION, i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX));
-    }
-    if let Some(user_id) = user_id {
-        headers.insert(header::ORIGIN_USER_ID, user_id);
-    }
-    describe(headers, cx, failure);
-    Ok(copy)
+    tracing::warn!(%queue, id, attempt, kind, error = report.text(), "message goes to the dead-letter queue");
+    Sender { work, cx, report, unsettled }.send().await
 }
 
-fn describe(headers: &mut Headers, cx: &Context, failure: &Failure) {
-    headers.insert(header::ERROR_KIND, failure.kind().as_str());
-    headers.insert(header::ERROR_MESSAGE, bounded(&failure.to_string()));
-    let chain: Vec<_> = sources(failure.error()).map(HeaderValue::from).collect();
-    if !chain.is_empty() {
-        headers.insert(header::ERROR_CHAIN, chain);
+// === impl Sender ===
+
+impl Sender<'_> {
+    async fn send(&self) -> Option<Settlement> {
+        let delays = Retry::exponential(COPY_DELAY.0..=COPY_DELAY.1).jitter(true);
+        let since = Instant::now();
+        let mut place: Option<Place<'_>> = None;
+        let mut failed = 0;
+        loop {
+            let (reason, passing) = match self.try_forms().await {
+                Ok(settlement) => return settlement,
+                Err(refusal) => refusal,
+            };
+            failed += 1;
+            let delay = delays.delay(failed).unwrap_or(COPY_DELAY.1);
+            let (queue, id) = (self.cx.queue(), self.cx.message_id());
+            // A lost connection costs an attempt now and then; what does not pass by itself needs somebody.
+            let mut over = false;
+            if passing && failed < 3 {
+                tracing::warn!(%queue, id, failed, ?delay, error = reason, "message is not dead-lettered yet, keeping it");
+            } else {
+                tracing::error!(%queue, id, failed, ?delay, error = reason, "message cannot be dead-lettered, keeping it");
+                match &place {
+                    Some(place) => place.because(&reason),
+                    None => place = Some(self.work.kept.keep(&reason)),
+                }
+                over = since.elapsed() >= KEEP_MAX || place.as_ref().is_some_and(|place| place.over);
+            }
+            // The stop is heard between attempts. One that was sent is waited for, as long as the drain lasts: requeueing meanwhile
+            // could leave the original and its copy.
+            tokio::select! {
+                biased;
+                () = self.unsettled.stale() => return self.stale(),
+                () = self.work.station.stopping.cancelled() => return Some(Settlement::Release),
+                () = sleep(if over { MOVE_DELAY } else { delay }) => {}
+            }
+            if over && let Some(settlement) = self.move_to_the_end().await {
+                return settlement;
+            }
+        }
     }
-    headers.insert(header::ATTEMPTS, cx.attempt());
-    headers.insert(header::ORIGIN_QUEUE, cx.queue().as_str());
-    headers.insert(header::ORIGIN_EXCHANGE, cx.exchange());
-    headers.insert(header::ORIGIN_ROUTING_KEY, cx.routing_key());
-    headers.insert(header::SERVICE, cx.service());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    headers.insert(header::FAILED_AT, HeaderValue::Timestamp(now.as_secs()));
+
+    /// Tries the copies from the one that says most. Fails with why none is taken, and whether that may pass by itself.
+    async fn try_forms(&self) -> Result<Option<Settlement>, (String, bool)> {
+        let to = self.work.pipeline.consumer().dead_letter_queue.as_ref();
+        let mut form = Form::Whole;
+        loop {
+            let copy = match copies::dead_letter(form, to, self.cx, self.report) {
+                Ok(copy) => copy,
+                Err(error) => return self.reject(&misnamed(&error)).await,
+            };
+            let error = match self.publish(copy).await {
+                Attempt::Stored => {
+                    self.note(form);
+                    return Ok(Some(Settlement::Ack));
+                }
+                Attempt::Over(settlement) => return Ok(settlement),
+                Attempt::Failed(error) => error,
+            };
+            if !is_about_the_message(error.kind()) {
+                return Err((chain(&error), error.is_transient()));
+            }
+            form = match form.next() {
+                // What is refused for its size may fit when it is shorter; what is refused for another reason costs a channel each time.
+                Some(next) if error.kind() == PublishErrorKind::TooLarge => next,
+                Some(_) => Form::Bare,
+                None => return self.reject(&chain(&error)).await,
+            };
+        }
+    }
+
+    async fn publish(&self, copy: Outgoing) -> Attempt {
+        let publisher = self.cx.publisher().clone().retry(Retry::never(), Duration::ZERO);
+        tokio::select! {
+            biased;
+            published = publisher.publish_raw(copy) => match published {
+                Ok(_) => Attempt::Stored,
+                Err(error) if error.kind() == PublishErrorKind::Closed => Attempt::Over(None),
+                Err(error) => Attempt::Failed(error),
+            },
+            () = self.unsettled.stale() => Attempt::Over(self.stale()),
+            () = self.work.ending.cut().cancelled() => {
+                self.work.ending.cut_short();
+                Attempt::Over(Some(Settlement::Release))
+            }
+        }
+    }
+
+    /// Lets the broker dead-letter the original where it is known to do so; a reject could lose the message otherwise.
+    async fn reject(&self, error: &str) -> Result<Option<Settlement>, (String, bool)> {
+        let facts = &self.work.station.facts;
+        if !facts.dead_letters {
+            let remedy =
+                "give the queue a dead-letter exchange and say so with `Consumer::broker_dead_letters`";
+            return Err((format!("{error}; {remedy}"), false));
+        }
+        // What is dead-lettered to a queue that is missing is dropped.
+        if let Some(queue) = &facts.dead_letter_queue
+            && let Err(missing) = self.work.station.client.queue_info(queue).await
+            && missing.kind() != ErrorKind::AccessRefused
+        {
+            return Err((
+                format!("{error}; and the broker cannot dead-letter it: {missing}"),
+                missing.is_transient(),
+            ));
+        }
+        let (queue, id) = (self.cx.queue(), self.cx.message_id());
+        tracing::warn!(%queue, id, error, "no copy can be published: the broker is asked to dead-letter the message");
+        self.work.metrics.shortened("rejected");
+        Ok(Some(Settlement::Reject))
+    }
+
+    /// Puts a copy at the end of the queue it came from; the outer `None` if that is not possible.
+    async fn move_to_the_end(&self) -> Option<Option<Settlement>> {
+        if self.work.station.facts.stream {
+            return None;
+        }
+        let copy = copies::put_back(self.cx, self.report).ok()?;
+        let (queue, id) = (self.cx.queue(), self.cx.message_id());
+        match self.publish(copy).await {
+            Attempt::Stored => {
+                tracing::warn!(%queue, id, "message waits for its dead-letter queue at the end of its own");
+                Some(Some(Settlement::Ack))
+            }
+            Attempt::Over(settlement) => Some(settlement),
+            Attempt::Failed(error) => {
+                tracing::debug!(%queue, id, %error, "message cannot be moved to the end of its queue");
+                None
+            }
+        }
+    }
+
+    /// Counts and tells copies that do not say all.
+    fn note(&self, form: Form) {
+        if form == Form::Whole {
+            return;
+        }
+        let (queue, id) = (self.cx.queue(), self.cx.message_id());
+        self.work.metrics.shortened(form.as_str());
+        tracing::warn!(
+            %queue, id, form = form.as_str(), error = self.report.text(),
+            "the dead letter does not carry the whole of its error: there is no room beside its own headers, or they were refused"
+        );
+    }
+
+    fn stale(&self) -> Option<Settlement> {
+        let (queue, id) = (self.cx.queue(), self.cx.message_id());
+        tracing::info!(%queue, id, "message was not dead-lettered before its delivery went stale: it comes again by itself");
+        self.work.metrics.stale();
+        None
+    }
 }
 
-fn sources(error: &(dyn Error + Send + Sync + 'static)) -> impl Iterator<Item = String> {
+/// Tells whether another copy may fare better; waiting does not help.
+const fn is_about_the_message(kind: PublishErrorKind) -> bool {
+    matches!(kind, PublishErrorKind::TooLarge | PublishErrorKind::Refused | PublishErrorKind::Encode)
+}
+
+fn misnamed(error: &NameError) -> String {
+    format!("the dead-letter queue cannot be addressed: {error}")
+}
+
+/// Returns an error with its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut next = error.source();
-    std::iter::from_fn(move || {
-        let source = next?;
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
         next = source.source();
-        Some(bounded(&source.to_string()))
-    })
-    .take(CHAIN_MAX)
-}
-
-/// Cuts a text at a character boundary.
-fn bounded(text: &str) -> String {
-    if text.len() <= TEXT_MAX {
-        return text.to_owned();
     }
-    let end = (0..=TEXT_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    format!("{}…", &text[..end])
+    text
 }

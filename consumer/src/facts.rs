@@ -1,0 +1,114 @@
+//! What a consumer knows of its queue: how attempts are counted, and whether the broker keeps what is rejected.
+
+use garenne_shared::{ExchangeName, Headers, QueueName};
+use garenne_transport::Client;
+
+use crate::{Consumer, consumer::DeliveryLimit};
+
+/// What a consumer knows of its queue.
+///
+/// AMQP 0-9-1 has no way to ask. What the consumer was told counts first, then how this client declared the queue, then the defaults of
+/// the broker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct QueueFacts {
+    /// Whether the queue counts failed deliveries; `None` if that is not known.
+    pub(crate) counts: Option<bool>,
+    /// How many failed deliveries the queue allows; one more and the broker takes the message away.
+    pub(crate) delivery_limit: Option<u32>,
+    /// Whether the broker dead-letters what is rejected; otherwise a reject may lose the message.
+    pub(crate) dead_letters: bool,
+    /// The queue that the broker dead-letters to, where that is one by name.
+    pub(crate) dead_letter_queue: Option<QueueName>,
+    /// Whether it is a stream, which keeps what was read.
+    pub(crate) stream: bool,
+}
+
+// === impl QueueFacts ===
+
+impl QueueFacts {
+    /// Gathers what is known.
+    pub(crate) fn gather(consumer: &Consumer, client: &Client) -> Self {
+        let declared = client.declared_queue(&consumer.queue).map(|queue| queue.arguments);
+        let default_limit = client.capabilities().default_delivery_limit;
+        let mut facts = declared.map_or_else(
+            || Self { delivery_limit: default_limit, ..Self::default() },
+            |arguments| Self::declared(&arguments, default_limit),
+        );
+        match consumer.delivery_limit {
+            DeliveryLimit::Unsaid => {}
+            DeliveryLimit::None => facts.delivery_limit = None,
+            DeliveryLimit::Some(limit) => {
+                facts.delivery_limit = Some(limit);
+                facts.counts = Some(true);
+            }
+        }
+        if let Some(dead_letters) = consumer.broker_dead_letters {
+            facts.dead_letters = dead_letters;
+        }
+        facts
+    }
+
+    fn declared(arguments: &Headers, default_limit: Option<u32>) -> Self {
+        // Without the argument the vhost decides the kind.
+        let counts = arguments.text("x-queue-type").map(|kind| kind == "quorum");
+        let delivery_limit = match arguments.int("x-delivery-limit") {
+            // Below 0 there is no limit.
+            Some(limit) => u32::try_from(limit).ok(),
+            None => default_limit,
+        };
+        let exchange = arguments.text("x-dead-letter-exchange");
+        let key = arguments.text("x-dead-letter-routing-key");
+        let own = exchange.filter(|exchange| *exchange == ExchangeName::DEFAULT.as_str()).and(key);
+        Self {
+            counts,
+            delivery_limit: delivery_limit.filter(|_| counts != Some(false)),
+            dead_letters: exchange.is_some(),
+            dead_letter_queue: own.and_then(|key| QueueName::try_from(key.to_owned()).ok()),
+            stream: arguments.text("x-queue-type") == Some("stream"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use garenne_shared::HeaderValue;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &[(&str, HeaderValue)], expected: &QueueFacts) {
+        let arguments: Headers = arguments.iter().cloned().collect();
+        assert_eq!(QueueFacts::declared(&arguments, Some(20)), *expected);
+    }
+
+    #[test]
+    fn a_declaration_tells_what_the_queue_counts_and_where_its_rejects_go() {
+        let quorum = QueueFacts { counts: Some(true), delivery_limit: Some(20), ..QueueFacts::default() };
+        check(&[("x-queue-type", "quorum".into())], &quorum);
+        check(
+            &[("x-queue-type", "quorum".into()), ("x-delivery-limit", 5.into())],
+            &QueueFacts { delivery_limit: Some(5), ..quorum.clone() },
+        );
+        check(
+            &[("x-queue-type", "quorum".into()), ("x-delivery-limit", (-1).into())],
+            &QueueFacts { delivery_limit: None, ..quorum },
+        );
+        check(
+            &[
+                ("x-queue-type", "classic".into()),
+                ("x-dead-letter-exchange", "".into()),
+                ("x-dead-letter-routing-key", "q.dlq".into()),
+            ],
+            &QueueFacts {
+                counts: Some(false),
+                dead_letters: true,
+                dead_letter_queue: Some(QueueName::from_static("q.dlq")),
+                ..QueueFacts::default()
+            },
+        );
+        check(
+            &[("x-queue-type", "stream".into())],
+            &QueueFacts { counts: Some(false), stream: true, ..QueueFacts::default() },
+        );
+    }
+}

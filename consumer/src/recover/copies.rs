@@ -1,0 +1,172 @@
+//! The copies of a message that could not be handled: body and properties as they were, the error in headers as far as they fit.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use garenne_shared::{
+    ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header,
+};
+
+use crate::{Context, report::Report};
+
+/// The longest error text that is kept, in bytes; all headers must fit one frame.
+const TEXT_MAX: usize = 2048;
+/// The longest where the message's own headers leave little room.
+const SHORT_TEXT_MAX: usize = 160;
+
+/// Marks a message that failed, and waits at the end of its own queue for its dead-letter queue. Its error is in its headers.
+const PUT_BACK: &str = "garenne-put-back";
+
+/// Headers that the broker reads or writes on the way: `CC` and `BCC` would route the copy to further queues, the others
+/// belong to deliveries before (<https://www.rabbitmq.com/docs/dlx#effects>, <https://www.rabbitmq.com/docs/sender-selected>).
+const STRIPPED: [&str; 11] = [
+    "CC",
+    "BCC",
+    "x-death",
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+    "x-last-death-exchange",
+    "x-last-death-queue",
+    "x-last-death-reason",
+    "x-delivery-count",
+    "x-acquired-count",
+];
+
+/// The headers in which the copy describes the failure.
+const OURS: [&str; 11] = [
+    header::ERROR_KIND,
+    header::ERROR_MESSAGE,
+    header::ERROR_CHAIN,
+    header::ATTEMPTS,
+    header::FAILED_AT,
+    header::ORIGIN_QUEUE,
+    header::ORIGIN_EXCHANGE,
+    header::ORIGIN_ROUTING_KEY,
+    header::ORIGIN_EXPIRATION,
+    header::ORIGIN_USER_ID,
+    header::SERVICE,
+];
+
+/// How much a copy says of the failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// All of it.
+    Whole,
+    /// The kind, the beginning of the text and where it failed.
+    Short,
+    /// Nothing.
+    Bare,
+}
+
+// === impl Form ===
+
+impl Form {
+    /// Returns the form to try when this one does not fit.
+    pub(super) const fn next(self) -> Option<Self> {
+        match self {
+            Self::Whole => Some(Self::Short),
+            Self::Short => Some(Self::Bare),
+            Self::Bare => None,
+        }
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Short => "short",
+            Self::Bare => "bare",
+        }
+    }
+}
+
+/// Makes the copy for the dead-letter queue, addressed through the default exchange.
+pub(super) fn dead_letter(
+    form: Form,
+    to: Option<&QueueName>,
+    cx: &Context,
+    report: &Report,
+) -> Result<Outgoing, NameError> {
+    let queue = match to {
+        Some(queue) => queue.to_string(),
+        None => format!("{}.dlq", cx.queue()),
+    };
+    copy(form, queue, cx, report)
+}
+
+/// Makes the copy that waits at the end of the queue the message came from.
+pub(super) fn put_back(cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
+    let mut copy = copy(Form::Whole, cx.queue().to_string(), cx, report)?;
+    copy.metadata.headers.insert(PUT_BACK, true);
+    Ok(copy)
+}
+
+/// Returns the failure of a message that was put back: it needs its dead-letter queue, and no handler.
+pub(crate) fn put_back_report(cx: &Context) -> Option<Report> {
+    is_put_back(cx).then(|| Report::recorded(&cx.metadata().headers))
+}
+
+fn is_put_back(cx: &Context) -> bool {
+    matches!(cx.metadata().headers.get(PUT_BACK), Some(HeaderValue::Bool(true)))
+}
+
+fn copy(form: Form, queue: String, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
+    let routing_key = RoutingKey::try_from(queue)?;
+    let mut copy = Outgoing::new(ExchangeName::DEFAULT, routing_key, cx.incoming().body.clone());
+    copy.metadata = cx.metadata().clone();
+    let metadata = &mut copy.metadata;
+    // A copy must not expire, and the broker refuses a user id other than ours.
+    let expiration = metadata.expiration.take();
+    let user_id = metadata.user_id.take();
+    let headers = &mut metadata.headers;
+    for name in STRIPPED.into_iter().chain([PUT_BACK]) {
+        headers.remove(name);
+    }
+    // What was put back describes its failure already.
+    if form == Form::Whole && is_put_back(cx) {
+        return Ok(copy);
+    }
+    OURS.into_iter().for_each(|name| {
+        headers.remove(name);
+    });
+    if form == Form::Bare {
+        return Ok(copy);
+    }
+    if let Some(expiration) = expiration {
+        headers.insert(header::ORIGIN_EXPIRATION, i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX));
+    }
+    if let Some(user_id) = user_id {
+        headers.insert(header::ORIGIN_USER_ID, user_id);
+    }
+    describe(headers, form, cx, report);
+    Ok(copy)
+}
+
+fn describe(headers: &mut Headers, form: Form, cx: &Context, report: &Report) {
+    headers.insert(header::ERROR_KIND, report.kind.as_str());
+    headers.insert(header::ATTEMPTS, cx.attempt());
+    headers.insert(header::ORIGIN_QUEUE, cx.queue().as_str());
+    if form == Form::Short {
+        headers.insert(header::ERROR_MESSAGE, bounded(&report.text(), SHORT_TEXT_MAX));
+        return;
+    }
+    headers.insert(header::ERROR_MESSAGE, bounded(&report.message, TEXT_MAX));
+    let chain: Vec<_> =
+        report.chain.iter().map(|source| HeaderValue::from(bounded(source, TEXT_MAX))).collect();
+    if !chain.is_empty() {
+        headers.insert(header::ERROR_CHAIN, chain);
+    }
+    headers.insert(header::ORIGIN_EXCHANGE, cx.exchange());
+    headers.insert(header::ORIGIN_ROUTING_KEY, cx.routing_key());
+    headers.insert(header::SERVICE, cx.service());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    headers.insert(header::FAILED_AT, HeaderValue::Timestamp(now.as_secs()));
+}
+
+/// Cuts a text at a character boundary.
+fn bounded(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let end = (0..=max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
