@@ -35,7 +35,7 @@ pub mod wire;
 
 use std::time::Duration;
 
-pub use garenne_cli::{Direction, Mode, Proxy};
+pub use garenne_cli::{Direction, Flow, Mode, Proxy};
 
 pub use crate::broker::Broker;
 pub use crate::eventually::eventually;
