@@ -21,10 +21,12 @@
 #![expect(clippy::missing_panics_doc, reason = "a fixture reports by panicking: that is a failed test")]
 
 mod broker;
+mod cluster;
 mod container;
 mod eventually;
 pub mod log;
 mod management;
+pub mod outages;
 mod own_broker;
 mod program;
 mod reaper;
@@ -38,6 +40,7 @@ use std::time::Duration;
 pub use garenne_cli::{Direction, Flow, Mode, Proxy};
 
 pub use crate::broker::Broker;
+pub use crate::cluster::Cluster;
 pub use crate::eventually::eventually;
 pub use crate::management::{Management, encode};
 pub use crate::own_broker::OwnBroker;

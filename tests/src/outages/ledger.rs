@@ -1,0 +1,233 @@
+//! What was published, what was said about it, what was delivered, and when.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use garenne::PublishErrorKind;
+
+/// A confirm may be this much older than the deletion of the queue that took its message along.
+const TAKEN_ALONG: Duration = Duration::from_secs(2);
+
+/// What happened to every message.
+#[derive(Debug)]
+pub struct Ledger(Mutex<State>);
+
+/// A time in which a verdict is right that would be wrong otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The queue is deleted, and messages with it; nothing can be routed.
+    QueueGone,
+    /// Nothing can be routed.
+    ExchangeGone,
+    /// The client may not publish.
+    Forbidden,
+}
+
+#[derive(Debug)]
+struct State {
+    entries: Vec<Entry>,
+    windows: Vec<(Window, Instant, Option<Instant>)>,
+    /// The outage that is being played.
+    outage: usize,
+    confirms: Vec<Instant>,
+    deliveries: Vec<Instant>,
+    /// Duplicates, and the longest lie, of each outage.
+    outages: Vec<(u64, Duration)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    begun: Instant,
+    verdict: Option<(Instant, Result<(), PublishErrorKind>, usize)>,
+    /// Whether an error said that no queue has the message.
+    is_denied: bool,
+    deliveries: u32,
+}
+
+/// What the ledger says about one outage.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sums {
+    pub(super) confirmed: u64,
+    pub(super) lost: u64,
+    pub(super) wrong: u64,
+    pub(super) unknown: u64,
+    pub(super) duplicates: u64,
+    pub(super) lie: Duration,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State {
+            entries: Vec::new(),
+            windows: Vec::new(),
+            outage: 0,
+            confirms: Vec::new(),
+            deliveries: Vec::new(),
+            outages: vec![(0, Duration::ZERO)],
+        }))
+    }
+
+    /// Begins the next outage.
+    pub(super) fn next(&self, outage: usize) {
+        let mut state = self.state();
+        state.outage = outage;
+        state.outages.resize(outage + 1, (0, Duration::ZERO));
+        state.confirms.clear();
+        state.deliveries.clear();
+    }
+
+    /// Says that from now on, until the window is closed, these verdicts are right.
+    pub fn open(&self, window: Window) {
+        self.state().windows.push((window, Instant::now(), None));
+    }
+
+    /// Closes the window that was opened last.
+    pub fn close(&self) {
+        if let Some((_, _, end)) = self.state().windows.last_mut() {
+            *end = Some(Instant::now());
+        }
+    }
+
+    /// Begins a publish, and returns the number of its message.
+    pub(super) fn begin(&self) -> u64 {
+        let mut state = self.state();
+        state.entries.push(Entry { begun: Instant::now(), verdict: None, is_denied: false, deliveries: 0 });
+        state.entries.len() as u64 - 1
+    }
+
+    pub(super) fn end(&self, number: u64, verdict: Result<(), &garenne::PublishError>) {
+        let (mut state, now) = (self.state(), Instant::now());
+        if verdict.is_ok() {
+            state.confirms.push(now);
+        }
+        let outage = state.outage;
+        let entry = state.entry(number);
+        entry.is_denied = verdict.is_err_and(|error| !error.may_be_stored());
+        entry.verdict = Some((now, verdict.map_err(garenne::PublishError::kind), outage));
+    }
+
+    pub(super) fn delivered(&self, number: u64) {
+        let mut state = self.state();
+        state.deliveries.push(Instant::now());
+        let entry = state.entry(number);
+        entry.deliveries += 1;
+        if entry.deliveries > 1 {
+            let outage = state.outage;
+            state.outages[outage].0 += 1;
+        }
+    }
+
+    /// Notes that the client has called itself ready for so long while nothing worked.
+    pub(super) fn lied(&self, lie: Duration) {
+        let mut state = self.state();
+        let outage = state.outage;
+        state.outages[outage].1 = state.outages[outage].1.max(lie);
+    }
+
+    /// Returns when a publish was last confirmed and a message last delivered.
+    pub(super) fn last(&self) -> (Option<Instant>, Option<Instant>) {
+        let state = self.state();
+        (state.confirms.last().copied(), state.deliveries.last().copied())
+    }
+
+    /// Waits for the first confirm and the first delivery after this moment, and returns how long each took; `None` for what did not
+    /// come in time.
+    pub(super) async fn back(&self, since: Instant, limit: Duration) -> (Option<Duration>, Option<Duration>) {
+        let first = |times: &[Instant]| times.iter().find(|at| **at >= since).map(|at| *at - since);
+        loop {
+            let found = {
+                let state = self.state();
+                (first(&state.confirms), first(&state.deliveries))
+            };
+            if (found.0.is_some() && found.1.is_some()) || since.elapsed() > limit {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Returns the longest time without a confirm, and that without a delivery, from this moment until both are there again.
+    pub(super) async fn silence(
+        &self,
+        since: Instant,
+        limit: Duration,
+    ) -> (Option<Duration>, Option<Duration>) {
+        let (now, state) =
+            (Instant::now(), |back: Option<Duration>, times: &[Instant]| back.map(|_| longest(since, times)));
+        let back = self.back(now, limit).await;
+        let found = self.state();
+        (state(back.0, &found.confirms), state(back.1, &found.deliveries))
+    }
+
+    /// Returns how many confirmed messages are still to be delivered.
+    pub(super) fn missing(&self) -> usize {
+        let state = self.state();
+        state.entries.iter().filter(|entry| state.is_lost(entry)).count()
+    }
+
+    /// Returns what there is to say about each outage.
+    pub(super) fn sums(&self) -> Vec<Sums> {
+        let state = self.state();
+        let sums = state.outages.iter().map(|&(duplicates, lie)| Sums { duplicates, lie, ..Sums::default() });
+        let mut sums: Vec<_> = sums.collect();
+        for entry in &state.entries {
+            let Some((_, verdict, outage)) = entry.verdict else { continue };
+            let sums = &mut sums[outage];
+            sums.confirmed += u64::from(verdict.is_ok());
+            sums.unknown += u64::from(verdict == Err(PublishErrorKind::Unknown));
+            sums.lost += u64::from(state.is_lost(entry));
+            sums.wrong += u64::from(state.is_wrong(entry));
+        }
+        sums
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn longest(since: Instant, times: &[Instant]) -> Duration {
+    let times = times.iter().filter(|at| **at >= since);
+    let (longest, _) =
+        times.fold((Duration::ZERO, since), |(longest, last), at| (longest.max(*at - last), *at));
+    longest
+}
+
+// === impl State ===
+
+impl State {
+    fn entry(&mut self, number: u64) -> &mut Entry {
+        let index = usize::try_from(number).expect("numbers are indices");
+        &mut self.entries[index]
+    }
+
+    /// Confirmed, never delivered, and not in a queue that was deleted.
+    fn is_lost(&self, entry: &Entry) -> bool {
+        let Some((ended, Ok(()), _)) = entry.verdict else { return false };
+        entry.deliveries == 0
+            && !self.touches(entry.begun, ended + TAKEN_ALONG, |window| window == Window::QueueGone)
+    }
+
+    /// Said not to be stored, and delivered all the same; or refused for a reason that did not exist.
+    fn is_wrong(&self, entry: &Entry) -> bool {
+        let Some((ended, Err(kind), _)) = entry.verdict else { return false };
+        let is_right = match kind {
+            PublishErrorKind::Unroutable => self.touches(entry.begun, ended, |window| {
+                matches!(window, Window::QueueGone | Window::ExchangeGone)
+            }),
+            PublishErrorKind::Refused => {
+                self.touches(entry.begun, ended, |window| window == Window::Forbidden)
+            }
+            _ => true,
+        };
+        !is_right || (entry.is_denied && entry.deliveries > 0)
+    }
+
+    fn touches(&self, from: Instant, to: Instant, wanted: impl Fn(Window) -> bool) -> bool {
+        self.windows
+            .iter()
+            .any(|&(window, begin, end)| wanted(window) && begin <= to && end.is_none_or(|end| from <= end))
+    }
+}
