@@ -7,7 +7,7 @@ use fastrand::Rng;
 use garenne::Config;
 
 use super::{Clock, Ledger, Stage, lasts, login, traffic::TICKS};
-use crate::{Cluster, SECONDS, Vhost, eventually};
+use crate::{Cluster, SECONDS, Vhost, encode, eventually};
 
 /// Three nodes with quorum queues of three members.
 #[derive(Debug)]
@@ -65,6 +65,27 @@ impl Trio {
         .await;
     }
 
+    /// Ends the consuming connection until the client, which chooses at random, has opened it to this node: otherwise nobody would be cut
+    /// off with it.
+    async fn consume_from(&self, node: usize) {
+        eventually(120 * SECONDS, "the client consumes from the leader's node", async || {
+            let connections = self.vhost.connections().await;
+            let consuming = connections.into_iter().find(|connection| {
+                let name = connection["client_properties"]["connection_name"].as_str().unwrap_or_default();
+                name.contains("consume")
+            });
+            let Some(consuming) = consuming else { return Err("no consuming connection yet".to_owned()) };
+            let found = consuming["node"].as_str().unwrap_or_default().to_owned();
+            if self.cluster.number(&found) == Some(node) {
+                return Ok(());
+            }
+            let name = consuming["name"].as_str().unwrap_or_default();
+            self.vhost.management().delete(&format!("/connections/{}", encode(name))).await;
+            Err(found)
+        })
+        .await;
+    }
+
     async fn leader_killed(&self, rng: &mut Rng) {
         let leader = self.leader().await;
         self.cluster.kill(leader).await;
@@ -87,11 +108,14 @@ impl Trio {
         self.cluster.unpause(leader).await;
     }
 
-    async fn leader_cut_off(&self, rng: &mut Rng, range: std::ops::Range<u64>) {
+    async fn leader_cut_off(&self, rng: &mut Rng, range: std::ops::Range<u64>) -> Instant {
         let leader = self.leader().await;
+        self.consume_from(leader).await;
+        let cut_off = Instant::now();
         self.cluster.cut_off(leader).await;
         lasts(rng, range).await;
         self.cluster.heal(leader).await;
+        cut_off
     }
 
     async fn two_down(&self, rng: &mut Rng) -> Instant {
@@ -150,13 +174,10 @@ impl Stage for Trio {
                 self.leader_paused(rng).await;
                 Clock::Silence(struck)
             }
-            TrioKind::LeaderCutOff => {
-                self.leader_cut_off(rng, 12_000..25_000).await;
-                Clock::Silence(struck)
-            }
+            TrioKind::LeaderCutOff => Clock::Silence(self.leader_cut_off(rng, 12_000..25_000).await),
             TrioKind::LeaderCutOffLong => {
-                self.leader_cut_off(rng, if short { 20_000..20_001 } else { 75_000..75_001 }).await;
-                Clock::Silence(struck)
+                let range = if short { 20_000..20_001 } else { 75_000..75_001 };
+                Clock::Silence(self.leader_cut_off(rng, range).await)
             }
             TrioKind::TwoDown => Clock::Since(self.two_down(rng).await),
         };
