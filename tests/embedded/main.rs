@@ -41,6 +41,8 @@ mod publishing;
 #[path = "../suite/routing.rs"]
 mod routing;
 mod stopping;
+#[path = "../suite/survival.rs"]
+mod survival;
 #[path = "../suite/topology.rs"]
 mod topology;
 #[path = "../suite/workshop.rs"]

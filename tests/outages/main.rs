@@ -52,5 +52,5 @@ async fn main() -> ExitCode {
 }
 
 fn is_clean(book: &Book) -> bool {
-    book.lost() == 0 && book.wrong() == 0 && book.without_end().is_empty()
+    book.lost() + book.stuck() + book.wrong() == 0 && book.without_end().is_empty()
 }

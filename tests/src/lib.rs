@@ -31,6 +31,7 @@ mod own_broker;
 mod program;
 mod reaper;
 mod runtime;
+pub mod stampede;
 mod target;
 mod vhost;
 pub mod wire;

@@ -33,7 +33,7 @@ use crate::SECONDS;
 /// How long publishing and consuming may take to come back before an outage counts as one without an end.
 const NEVER: Duration = Duration::from_secs(60);
 /// How long the messages that are still under way at the end may take.
-const DRAIN: Duration = Duration::from_secs(120);
+const DRAIN: Duration = Duration::from_secs(60);
 
 /// What is to be played.
 #[derive(Debug, Clone, Copy)]

@@ -55,6 +55,12 @@ impl Book {
         self.sum(|sums| sums.lost)
     }
 
+    /// Returns how many messages were confirmed and came only to another client, when this one was closed.
+    #[must_use]
+    pub fn stuck(&self) -> u64 {
+        self.sum(|sums| sums.stuck)
+    }
+
     /// Returns how many verdicts were untrue.
     #[must_use]
     pub fn wrong(&self) -> u64 {

@@ -31,6 +31,8 @@ struct State {
     outage: usize,
     confirms: Vec<Instant>,
     deliveries: Vec<Instant>,
+    /// Whether the client is gone, and another one takes what it left.
+    is_over: bool,
     /// Duplicates, and the longest lie, of each outage.
     outages: Vec<(u64, Duration)>,
 }
@@ -42,6 +44,8 @@ struct Entry {
     /// Whether an error said that no queue has the message.
     is_denied: bool,
     deliveries: u32,
+    /// Whether it came only when the client was gone.
+    is_stuck: bool,
 }
 
 /// What the ledger says about one outage.
@@ -49,6 +53,7 @@ struct Entry {
 pub(super) struct Sums {
     pub(super) confirmed: u64,
     pub(super) lost: u64,
+    pub(super) stuck: u64,
     pub(super) wrong: u64,
     pub(super) unknown: u64,
     pub(super) duplicates: u64,
@@ -65,6 +70,7 @@ impl Ledger {
             outage: 0,
             confirms: Vec::new(),
             deliveries: Vec::new(),
+            is_over: false,
             outages: vec![(0, Duration::ZERO)],
         }))
     }
@@ -93,7 +99,13 @@ impl Ledger {
     /// Begins a publish, and returns the number of its message.
     pub(super) fn begin(&self) -> u64 {
         let mut state = self.state();
-        state.entries.push(Entry { begun: Instant::now(), verdict: None, is_denied: false, deliveries: 0 });
+        state.entries.push(Entry {
+            begun: Instant::now(),
+            verdict: None,
+            is_denied: false,
+            deliveries: 0,
+            is_stuck: false,
+        });
         state.entries.len() as u64 - 1
     }
 
@@ -111,12 +123,19 @@ impl Ledger {
     pub(super) fn delivered(&self, number: u64) {
         let mut state = self.state();
         state.deliveries.push(Instant::now());
+        let is_over = state.is_over;
         let entry = state.entry(number);
+        entry.is_stuck |= is_over && entry.deliveries == 0;
         entry.deliveries += 1;
         if entry.deliveries > 1 {
             let outage = state.outage;
             state.outages[outage].0 += 1;
         }
+    }
+
+    /// Notes that the client is gone: what is delivered from now on was stuck with it.
+    pub(super) fn over(&self) {
+        self.state().is_over = true;
     }
 
     /// Notes that the client has called itself ready for so long while nothing worked.
@@ -178,6 +197,7 @@ impl Ledger {
             sums.confirmed += u64::from(verdict.is_ok());
             sums.unknown += u64::from(verdict == Err(PublishErrorKind::Unknown));
             sums.lost += u64::from(state.is_lost(entry));
+            sums.stuck += u64::from(entry.is_stuck);
             sums.wrong += u64::from(state.is_wrong(entry));
         }
         sums

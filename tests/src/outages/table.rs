@@ -16,8 +16,8 @@ pub fn table(book: &Book) -> String {
     });
     let lines: Vec<_> = lines.collect();
     format!(
-        "| outage | count | publishing, s: p50 | p99 | max | consuming, s: p50 | p99 | max | lost | wrong | unknown | \
-         duplicates | ready lies |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n{}\n{}\n\n\
+        "| outage | count | publishing, s: p50 | p99 | max | consuming, s: p50 | p99 | max | lost | stuck | wrong | unknown | \
+         duplicates | ready lies |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n{}\n{}\n\n\
          {} publishes were confirmed.",
         lines.join("\n"),
         line("**all**", &book.outages.iter().collect::<Vec<_>>()),
@@ -33,11 +33,12 @@ fn line(name: &str, played: &[&(Outage, Sums)]) -> String {
         None => "0".to_owned(),
     };
     format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {} | {lies} |",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {lies} |",
         played.len(),
         times(played.iter().map(|(outage, _)| outage.publishing)),
         times(played.iter().map(|(outage, _)| outage.consuming)),
         sum(|sums| sums.lost),
+        sum(|sums| sums.stuck),
         sum(|sums| sums.wrong),
         sum(|sums| sums.unknown),
         sum(|sums| sums.duplicates),

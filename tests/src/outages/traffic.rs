@@ -72,18 +72,35 @@ impl Traffic {
         Arc::clone(&self.ledger)
     }
 
-    /// Publishes no more, waits until everything has arrived or `limit` has passed, and closes.
+    /// Publishes no more, waits until everything has arrived or `limit` has passed, closes, and looks what another client finds.
     pub(super) async fn stop(self, limit: Duration) {
         let Self { client, ledger, publishing, consuming } = self;
         publishing.0.cancel();
         publishing.1.join_all().await;
-        let began = Instant::now();
-        while ledger.missing() > 0 && began.elapsed() < limit {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        arrive(&ledger, limit).await;
         consuming.0.cancel();
         consuming.1.join_all().await;
+        let config = client.config().clone();
         client.close().await;
+        ledger.over();
+        if ledger.missing() > 0 {
+            let client = Client::connect(config).await.expect("nothing is broken any more");
+            let stop = CancellationToken::new();
+            let arrived = async {
+                arrive(&ledger, limit).await;
+                stop.cancel();
+            };
+            tokio::join!(consume(client.clone(), Arc::clone(&ledger), stop.clone()), arrived);
+            client.close().await;
+        }
+    }
+}
+
+/// Waits until everything confirmed has arrived, or `limit` has passed.
+async fn arrive(ledger: &Ledger, limit: Duration) {
+    let began = Instant::now();
+    while ledger.missing() > 0 && began.elapsed() < limit {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
