@@ -6,7 +6,7 @@
 //!
 //! let vhost = Vhost::new().await;
 //! // .. connect to `vhost.url()`, declare, publish ..
-//! eventually(10 * SECONDS, "the queue holds one message", async || match vhost.depth("billing").await {
+//! eventually(60 * SECONDS, "the queue holds one message", async || match vhost.depth("billing").await {
 //!     1 => Ok(()),
 //!     other => Err(other),
 //! })

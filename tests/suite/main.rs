@@ -25,6 +25,7 @@ mod publish_refused;
 mod publish_verdicts;
 mod publishing;
 mod routing;
+mod strange_bytes;
 mod survival;
 mod topology;
 mod workshop;
