@@ -47,6 +47,9 @@ async fn main() -> ExitCode {
     } else {
         play(&Single::own().await, plan, tell).await
     };
+    for untruth in book.untruths().iter().take(20) {
+        eprintln!("wrong: {untruth}");
+    }
     println!("{}", table(&book));
     if is_clean(&book) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

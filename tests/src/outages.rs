@@ -103,6 +103,8 @@ pub async fn play<S: Stage>(stage: &S, plan: Plan, mut tell: impl FnMut(&Outage)
             stage.cut().await;
             ledger.back(Instant::now(), NEVER).await;
         }
+        // What is deleted with a queue must not be what an outage before has left in it.
+        ledger.drained(DRAIN).await;
         calm(&mut rng).await;
         let outage = Outage { kind: kind.to_string(), publishing, consuming };
         tell(&outage);

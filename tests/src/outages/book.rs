@@ -21,6 +21,7 @@ pub struct Outage {
 #[derive(Debug)]
 pub struct Book {
     pub(super) outages: Vec<(Outage, Sums)>,
+    untruths: Vec<String>,
 }
 
 // === impl Outage ===
@@ -40,7 +41,7 @@ impl fmt::Display for Outage {
 
 impl Book {
     pub(super) fn new(outages: Vec<Outage>, ledger: &Ledger) -> Self {
-        Self { outages: outages.into_iter().zip(ledger.sums()).collect() }
+        Self { outages: outages.into_iter().zip(ledger.sums()).collect(), untruths: ledger.untruths() }
     }
 
     /// Returns how many publishes were confirmed.
@@ -65,6 +66,12 @@ impl Book {
     #[must_use]
     pub fn wrong(&self) -> u64 {
         self.sum(|sums| sums.wrong)
+    }
+
+    /// Returns the untrue verdicts in words.
+    #[must_use]
+    pub fn untruths(&self) -> &[String] {
+        &self.untruths
     }
 
     /// Returns the outages after which publishing or consuming did not come back.

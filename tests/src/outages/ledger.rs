@@ -8,6 +8,11 @@ use garenne::PublishErrorKind;
 /// A confirm may be this much older than the deletion of the queue that took its message along.
 const TAKEN_ALONG: Duration = Duration::from_secs(2);
 
+/// A broker says that a change is made a moment before all of its channels follow.
+const SETTLED: Duration = Duration::from_millis(200);
+/// So many messages are always on their way.
+const FEW: usize = 50;
+
 /// What happened to every message.
 #[derive(Debug)]
 pub struct Ledger(Mutex<State>);
@@ -37,12 +42,12 @@ struct State {
     outages: Vec<(u64, Duration)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Entry {
     begun: Instant,
     verdict: Option<(Instant, Result<(), PublishErrorKind>, usize)>,
-    /// Whether an error said that no queue has the message.
-    is_denied: bool,
+    /// The error that said that no queue has the message.
+    denied: Option<String>,
     deliveries: u32,
     /// Whether it came only when the client was gone.
     is_stuck: bool,
@@ -92,7 +97,7 @@ impl Ledger {
     /// Closes the window that was opened last.
     pub fn close(&self) {
         if let Some((_, _, end)) = self.state().windows.last_mut() {
-            *end = Some(Instant::now());
+            *end = Some(Instant::now() + SETTLED);
         }
     }
 
@@ -102,7 +107,7 @@ impl Ledger {
         state.entries.push(Entry {
             begun: Instant::now(),
             verdict: None,
-            is_denied: false,
+            denied: None,
             deliveries: 0,
             is_stuck: false,
         });
@@ -116,7 +121,7 @@ impl Ledger {
         }
         let outage = state.outage;
         let entry = state.entry(number);
-        entry.is_denied = verdict.is_err_and(|error| !error.may_be_stored());
+        entry.denied = verdict.err().filter(|error| !error.may_be_stored()).map(ToString::to_string);
         entry.verdict = Some((now, verdict.map_err(garenne::PublishError::kind), outage));
     }
 
@@ -178,6 +183,26 @@ impl Ledger {
         let back = self.back(now, limit).await;
         let found = self.state();
         (state(back.0, &found.confirms), state(back.1, &found.deliveries))
+    }
+
+    /// Waits until hardly any confirmed message is still to be delivered, or `limit` has passed.
+    pub(super) async fn drained(&self, limit: Duration) {
+        let began = Instant::now();
+        while self.missing() > FEW && began.elapsed() < limit {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Returns the untrue verdicts in words.
+    pub(super) fn untruths(&self) -> Vec<String> {
+        let state = self.state();
+        let wrong = state.entries.iter().enumerate().filter(|(_, entry)| state.is_wrong(entry));
+        let told = wrong.map(|(number, entry)| {
+            let Entry { begun, verdict, denied, deliveries, .. } = entry;
+            let took = verdict.map(|(ended, ..)| ended - *begun).unwrap_or_default();
+            format!("message {number}, {took:?} after its publish, delivered {deliveries} times: {denied:?}")
+        });
+        told.collect()
     }
 
     /// Returns how many confirmed messages are still to be delivered.
@@ -242,7 +267,7 @@ impl State {
             }
             _ => true,
         };
-        !is_right || (entry.is_denied && entry.deliveries > 0)
+        !is_right || (entry.denied.is_some() && entry.deliveries > 0)
     }
 
     fn touches(&self, from: Instant, to: Instant, wanted: impl Fn(Window) -> bool) -> bool {
