@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
 use garenne::{Consumer, Context, Exchange, Queue, Service, Topology};
-use garenne_tests::wire::{Confirm, RawMessage, Wire, put_long, put_short};
+use garenne_tests::wire::raw::{long, short};
+use garenne_tests::wire::{Confirm, Wire};
 use garenne_tests::{SECONDS, eventually};
 
 use crate::workshop::Workshop;
@@ -77,12 +78,13 @@ async fn publish(url: &str, seed: u64) {
     wire.confirm_select(1).await;
     let (mut sent, mut first) = (0_u64, 1_u64);
     for number in 0..STRANGE {
-        wire.publish_raw(1, &strange(number, &mut rng)).await;
+        let (key, properties) = strange(number, &mut rng);
+        let body = format!("strange {number}");
+        wire.publish_raw(1, (b"in", &key), false, &properties, body.as_bytes()).await;
         sent += 1;
         if number % EVERY == 0 {
-            let body = format!("good {number}").into_bytes();
-            wire.publish_raw(1, &RawMessage { exchange: b"in".to_vec(), body, ..RawMessage::default() })
-                .await;
+            let body = format!("good {number}");
+            wire.publish_raw(1, (b"in", b""), false, &[0, 0], body.as_bytes()).await;
             sent += 1;
         }
         if number % BATCH == BATCH - 1 {
@@ -94,30 +96,24 @@ async fn publish(url: &str, seed: u64) {
     wire.close().await;
 }
 
-/// A message with some of the properties, of random bytes.
-fn strange(number: u32, rng: &mut Rng) -> RawMessage {
-    let (mut flags, mut properties) = (0, Vec::new());
+/// A routing key, and some of the properties, of random bytes.
+fn strange(number: u32, rng: &mut Rng) -> (Vec<u8>, Vec<u8>) {
+    let (mut flags, mut values) = (0_u16, Vec::new());
     for bit in (0..16_u16).rev().filter(|_| rng.bool()).collect::<Vec<_>>() {
         match bit {
             HEADERS => {
                 let headers = if number % 1000 == 7 { large(rng) } else { table(rng, 3) };
-                put_long(&mut properties, &headers);
+                values.extend(long(&headers));
             }
-            DELIVERY_MODE => properties.push(rng.u8(1..=2)),
-            PRIORITY => properties.push(rng.u8(..)),
-            TIMESTAMP => properties.extend(rng.u64(..).to_be_bytes()),
-            text if TEXTS.contains(&text) => put_short(&mut properties, &bytes(rng, 255)),
+            DELIVERY_MODE => values.push(rng.u8(1..=2)),
+            PRIORITY => values.push(rng.u8(..)),
+            TIMESTAMP => values.extend(rng.u64(..).to_be_bytes()),
+            text if TEXTS.contains(&text) => values.extend(short(&bytes(rng, 255))),
             _ => continue,
         }
         flags |= 1 << bit;
     }
-    RawMessage {
-        exchange: b"in".to_vec(),
-        routing_key: bytes(rng, 255),
-        flags,
-        properties,
-        body: format!("strange {number}").into_bytes(),
-    }
+    (bytes(rng, 255), [flags.to_be_bytes().as_slice(), &values].concat())
 }
 
 /// Text, or bytes of any kind.
@@ -130,7 +126,7 @@ fn bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
 fn table(rng: &mut Rng, depth: u32) -> Vec<u8> {
     let mut table = Vec::new();
     for _ in 0..rng.usize(0..5) {
-        put_short(&mut table, &bytes(rng, 255));
+        table.extend(short(&bytes(rng, 255)));
         value(&mut table, rng, depth);
     }
     table
@@ -138,11 +134,7 @@ fn table(rng: &mut Rng, depth: u32) -> Vec<u8> {
 
 /// Headers that fill a frame almost to its end: what the broker adds no longer fits.
 fn large(rng: &mut Rng) -> Vec<u8> {
-    let mut table = Vec::new();
-    put_short(&mut table, b"large");
-    table.push(b'x');
-    put_long(&mut table, &vec![rng.u8(..); 126_000]);
-    table
+    [short(b"large").as_slice(), b"x", &long(&vec![rng.u8(..); 126_000])].concat()
 }
 
 /// Appends a value of any type, with its tag.
@@ -162,12 +154,12 @@ fn value(to: &mut Vec<u8>, rng: &mut Rng, depth: u32) {
             to.push(rng.u8(..));
             to.extend(rng.u32(..).to_be_bytes());
         }
-        b'S' | b'x' => put_long(to, &bytes(rng, 1000)),
-        b'F' => put_long(to, &table(rng, depth - 1)),
+        b'S' | b'x' => to.extend(long(&bytes(rng, 1000))),
+        b'F' => to.extend(long(&table(rng, depth - 1))),
         b'A' => {
             let mut array = Vec::new();
             (0..rng.usize(0..4)).for_each(|_| value(&mut array, rng, depth - 1));
-            put_long(to, &array);
+            to.extend(long(&array));
         }
         _ => {}
     }
