@@ -4,4 +4,4 @@
 pub mod measure;
 mod proxy;
 
-pub use crate::proxy::{Direction, Mode, Proxy};
+pub use crate::proxy::{Direction, Flow, Mode, Proxy};

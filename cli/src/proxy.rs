@@ -1,7 +1,9 @@
 //! A TCP proxy that stands in front of the broker and breaks connections on demand.
 //!
-//! It knows nothing of AMQP: it forwards bytes, and cuts, holds or refuses them when told to.
+//! Of AMQP it knows where frames begin and end, no more: it forwards bytes, and cuts, holds, swallows, slows or refuses them when told
+//! to.
 
+mod frames;
 mod pump;
 
 use std::io;
@@ -45,6 +47,25 @@ pub enum Direction {
     ToClient,
 }
 
+/// What becomes of the bytes of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// They are forwarded.
+    Free,
+    /// They wait: nothing is lost, and nothing arrives until another flow is set.
+    Held,
+    /// They are lost. A connection that lost a byte loses all that follow, and does not end by itself when the broker closes it: what a
+    /// router does that forgot the connection.
+    Swallowed,
+    /// As [`Swallowed`](Self::Swallowed), but heartbeats still pass, so that neither side thinks the other dead.
+    OnlyHeartbeats,
+    /// They trickle: so many a second on each connection, at least 20.
+    Slow {
+        /// How many bytes pass in a second.
+        bytes_per_second: u32,
+    },
+}
+
 /// What the handle tells the tasks, and what they count.
 #[derive(Debug)]
 struct Shared {
@@ -60,8 +81,8 @@ struct Orders {
     mode: Mode,
     /// Grows by one for each [`Proxy::cut`]: a connection lives in the generation that it was accepted in.
     generation: u64,
-    hold_to_broker: bool,
-    hold_to_client: bool,
+    to_broker: Flow,
+    to_client: Flow,
 }
 
 impl Proxy {
@@ -106,12 +127,20 @@ impl Proxy {
     ///
     /// With both directions held, a connection looks alive and is dead: what a lost network cable does.
     pub fn hold(&self, direction: Direction) {
-        self.shared.set_hold(direction, true);
+        self.set_flow(direction, Flow::Held);
     }
 
     /// Lets the bytes of one direction flow again, beginning with those that were held.
     pub fn release(&self, direction: Direction) {
-        self.shared.set_hold(direction, false);
+        self.set_flow(direction, Flow::Free);
+    }
+
+    /// Decides what becomes of the bytes of one direction, on open and new connections. The default is [`Flow::Free`].
+    pub fn set_flow(&self, direction: Direction, flow: Flow) {
+        self.shared.orders.send_modify(|orders| match direction {
+            Direction::ToBroker => orders.to_broker = flow,
+            Direction::ToClient => orders.to_client = flow,
+        });
     }
 
     /// Decides about new connections. Open ones stay: [`cut`](Self::cut) ends them.
@@ -147,7 +176,7 @@ impl Proxy {
 impl Shared {
     fn new() -> Self {
         let orders =
-            Orders { mode: Mode::Forward, generation: 0, hold_to_broker: false, hold_to_client: false };
+            Orders { mode: Mode::Forward, generation: 0, to_broker: Flow::Free, to_client: Flow::Free };
         Self {
             orders: watch::Sender::new(orders),
             budget: Mutex::new(None),
@@ -156,23 +185,16 @@ impl Shared {
         }
     }
 
-    fn set_hold(&self, direction: Direction, held: bool) {
-        self.orders.send_modify(|orders| match direction {
-            Direction::ToBroker => orders.hold_to_broker = held,
-            Direction::ToClient => orders.hold_to_client = held,
-        });
-    }
-
     fn budget(&self) -> std::sync::MutexGuard<'_, Option<(Direction, u64)>> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Orders {
-    const fn holds(&self, direction: Direction) -> bool {
+    const fn flow(&self, direction: Direction) -> Flow {
         match direction {
-            Direction::ToBroker => self.hold_to_broker,
-            Direction::ToClient => self.hold_to_client,
+            Direction::ToBroker => self.to_broker,
+            Direction::ToClient => self.to_client,
         }
     }
 }

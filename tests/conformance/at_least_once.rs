@@ -135,7 +135,7 @@ behaviours! {
         wire.bind(1, "dlx", "", "end").await;
         let definition = json!({ "dead-letter-exchange": "dlx", "overflow": "reject-publish", "max-length": 1 });
         target.set_policy("dead", "^q$", definition, "queues", 0).await;
-        garenne_tests::eventually(10 * garenne_tests::SECONDS, "a publish is taken", async || {
+        garenne_tests::eventually(60 * garenne_tests::SECONDS, "a publish is taken", async || {
             match publish(&target, Draft::to_queue("q").body("3")).await {
                 Confirm::Ack => Ok(()),
                 Confirm::Nack => Err("refused"),

@@ -18,7 +18,7 @@ async fn exists(wire: &mut Wire, name: &str) -> bool {
 
 /// Waits until a queue is gone.
 async fn gone(wire: &mut Wire, name: &str) {
-    eventually(10 * SECONDS, &format!("{name} is gone"), async || {
+    eventually(60 * SECONDS, &format!("{name} is gone"), async || {
         if exists(wire, name).await { Err("it is there") } else { Ok(()) }
     })
     .await;

@@ -51,7 +51,7 @@ impl Pair {
             found == expected,
             "RabbitMQ and the embedded broker differ: {story}\nembedded -> {expected}"
         );
-        eventually(10 * SECONDS, &format!("the queues are as deep: {story}"), async || {
+        eventually(60 * SECONDS, &format!("the queues are as deep: {story}"), async || {
             let depths = (embedded.depths().await, rabbitmq.depths().await);
             if depths.0 == depths.1 { Ok(()) } else { Err(depths) }
         })

@@ -128,7 +128,7 @@ behaviours! {
             wire.consume(2, name).await;
             wire.expect_delivery(2).await;
             wire.close_channel(2).await;
-            let got = eventually(10 * SECONDS, "the message is back", async || {
+            let got = eventually(60 * SECONDS, "the message is back", async || {
                 wire.get(1, name).await.ok_or("it is not")
             })
             .await;

@@ -241,7 +241,7 @@ behaviours! {
             wire.publish(1, "", "q", "hello").await;
         }
         wire.close().await;
-        eventually(10 * SECONDS, "all is in the queue", async || match target.depth("q").await {
+        eventually(60 * SECONDS, "all is in the queue", async || match target.depth("q").await {
             100 => Ok(()),
             other => Err(other),
         })

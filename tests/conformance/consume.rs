@@ -262,7 +262,7 @@ behaviours! {
                     2 => wire.close_channel(2).await,
                     _ => {}
                 }
-                eventually(10 * SECONDS, &format!("{expected} consumers of {name}"), async || {
+                eventually(60 * SECONDS, &format!("{expected} consumers of {name}"), async || {
                     let passive = Queue::passive(name);
                     match wire.declare_queue(1, passive).await.consumer_count {
                         found if found == expected => Ok(()),

@@ -253,7 +253,7 @@ impl Side {
         let mut outcome = Vec::new();
         self.act(step, &mut outcome).await;
         let before = outcome.len();
-        let result = tokio::time::timeout(3 * SECONDS, async {
+        let result = tokio::time::timeout(30 * SECONDS, async {
             loop {
                 outcome.truncate(before);
                 self.counts(&mut outcome).await;
@@ -274,7 +274,7 @@ impl Side {
                 .count();
             let mut found = 0;
             while found < count || self.wire.has_more(channel) {
-                match tokio::time::timeout(2 * SECONDS, self.event(channel)).await {
+                match tokio::time::timeout(30 * SECONDS, self.event(channel)).await {
                     Ok(line) => outcome.push(line),
                     Err(_) => {
                         outcome.push(format!("nothing on {channel}"));

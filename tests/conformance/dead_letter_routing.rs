@@ -109,7 +109,7 @@ behaviours! {
                 put(&mut wire, [Draft::to("dlx", kind)]).await;
                 die(&mut wire, Draft::to_queue(kind)).await;
                 let mut found = [0; 3];
-                garenne_tests::eventually(10 * garenne_tests::SECONDS, "both are there", async || {
+                garenne_tests::eventually(60 * garenne_tests::SECONDS, "both are there", async || {
                     for (found, end) in found.iter_mut().zip(&ends) {
                         *found = wire.ready(1, end).await;
                     }

@@ -69,7 +69,7 @@ behaviours! {
         let tag = wire.get(1, "q").await.expect("it is ready").tag;
         wire.nack(1, tag, true).await;
         assert!(wire.get(1, "q").await.is_none());
-        eventually(10 * SECONDS, "it is ready again", async || {
+        eventually(60 * SECONDS, "it is ready again", async || {
             wire.get(1, "q").await.map(|got| got.text()).ok_or(())
         })
         .await;

@@ -18,7 +18,7 @@ async fn inequivalent(target: &Target, first: Exchange, second: Exchange) -> Clo
 /// Waits until an exchange is gone.
 async fn gone(target: &Target, exchange: &str) {
     let mut wire = target.channel().await;
-    eventually(10 * SECONDS, "the exchange is gone", async || {
+    eventually(60 * SECONDS, "the exchange is gone", async || {
         match wire.try_call(1, Exchange::passive(exchange)).await {
             Err(closed) => {
                 wire.open_channel(1).await;

@@ -148,7 +148,7 @@ behaviours! {
         }
         for ae in ["one", "two", "one"] {
             target.set_policy("ae", "^amq\\.(topic|headers)$", json!({ "alternate-exchange": ae }), "exchanges", 0).await;
-            garenne_tests::eventually(10 * garenne_tests::SECONDS, "the policy holds", async || {
+            garenne_tests::eventually(60 * garenne_tests::SECONDS, "the policy holds", async || {
                 put(&mut wire, [Draft::to("amq.topic", "k"), Draft::to("amq.headers", "k")]).await;
                 let ready = wire.ready(1, ae).await;
                 for queue in ["one", "two"] {
@@ -247,7 +247,7 @@ behaviours! {
         other.call(1, queue::Delete { queue: "deleted".into(), ..queue::Delete::default() }).await;
         other.close().await;
         for exchange in ["by connection", "by consumer", "by deletion"] {
-            garenne_tests::eventually(10 * garenne_tests::SECONDS, exchange, async || {
+            garenne_tests::eventually(60 * garenne_tests::SECONDS, exchange, async || {
                 if exists(&mut wire, exchange).await { Err("it is there") } else { Ok(()) }
             })
             .await;

@@ -227,7 +227,7 @@ impl Side {
     /// Returns the bodies in `dead`, in order, and why each is there: at least so many are waited for.
     async fn rest(&mut self, count: usize) -> Vec<String> {
         let mut rest = Vec::new();
-        eventually(10 * SECONDS, "what is dead-lettered has arrived", async || {
+        eventually(60 * SECONDS, "what is dead-lettered has arrived", async || {
             match self.wire.ready(1, "dead").await {
                 ready if ready as usize >= count => Ok(()),
                 ready => Err(ready),

@@ -27,7 +27,7 @@ async fn random_dead_letters_are_kept_alike() {
             let (expected, found) = (embedded.take(&step).await, rabbitmq.take(&step).await);
             story.push_str(&format!("\n{step:?}\n    -> {found}"));
             assert!(found == expected, "the brokers differ: {story}\nembedded -> {expected}");
-            eventually(10 * SECONDS, &format!("the queues are as deep: {story}"), async || {
+            eventually(60 * SECONDS, &format!("the queues are as deep: {story}"), async || {
                 let depths = (embedded.depths().await, rabbitmq.depths().await);
                 if depths.0 == depths.1 { Ok(()) } else { Err(depths) }
             })

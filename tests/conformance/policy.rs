@@ -8,7 +8,7 @@ use crate::behaviours;
 
 /// Waits until so many messages are ready in a queue.
 async fn becomes(wire: &mut Wire, queue: &str, ready: u32) {
-    eventually(10 * SECONDS, &format!("{queue} has {ready} ready messages"), async || {
+    eventually(60 * SECONDS, &format!("{queue} has {ready} ready messages"), async || {
         match wire.ready(1, queue).await {
             found if found == ready => Ok(()),
             found => Err(found),
@@ -54,7 +54,7 @@ behaviours! {
         }
         assert_eq!(wire.ready(1, "q").await, 1);
         target.delete_policy("p").await;
-        eventually(10 * SECONDS, "the queue holds more than one", async || {
+        eventually(60 * SECONDS, "the queue holds more than one", async || {
             number += 1;
             wire.publish_confirmed(1, number, Draft::to_queue("q")).await;
             match wire.ready(1, "q").await {
@@ -104,7 +104,7 @@ behaviours! {
             fill(&mut wire, &old, 1).await;
             target.set_policy("p", kind, json!({ "message-ttl": 1 }), "queues", 0).await;
             let mut number = 1;
-            eventually(10 * SECONDS, "a message expires", async || {
+            eventually(60 * SECONDS, "a message expires", async || {
                 if number > 1 && wire.ready(1, &new).await == 0 {
                     return Ok(());
                 }
@@ -127,7 +127,7 @@ behaviours! {
         fill(&mut wire, "q", 20).await;
         let definition = json!({ "dead-letter-exchange": "", "dead-letter-routing-key": "dead" });
         target.set_policy("p", "^q$", definition, "queues", 0).await;
-        eventually(10 * SECONDS, "a rejected message is dead-lettered", async || {
+        eventually(60 * SECONDS, "a rejected message is dead-lettered", async || {
             let got = wire.get(1, "q").await.expect("one of twenty");
             wire.reject(1, got.tag, false).await;
             for _ in 0..5 {
@@ -147,7 +147,7 @@ behaviours! {
         let mut wire = target.channel().await;
         wire.declare_queue(1, Queue::classic("c")).await;
         target.set_policy("p", "^c$", json!({ "expires": 50 }), "queues", 0).await;
-        eventually(10 * SECONDS, "the queue is gone", async || {
+        eventually(60 * SECONDS, "the queue is gone", async || {
             wire.confirm_select(1).await;
             wire.publish_draft(1, Draft::to_queue("c").mandatory()).await;
             // Either the return of an unroutable message, or its confirm.
@@ -172,7 +172,7 @@ behaviours! {
             } else {
                 target.delete_policy("p").await;
             }
-            eventually(10 * SECONDS, "the alternate exchange follows the policy", async || {
+            eventually(60 * SECONDS, "the alternate exchange follows the policy", async || {
                 number += 1;
                 wire.publish(1, "x", "nobody", "hello").await;
                 assert_eq!(wire.expect_confirms_from(1, number, 1).await, [Confirm::Ack]);
@@ -226,7 +226,7 @@ behaviours! {
             target.set_policy("p", &format!("^{name}$"), definition, "queues", 0).await;
             wire.confirm_select(1).await;
             let mut number = 0;
-            eventually(10 * SECONDS, "a publish is refused", async || {
+            eventually(60 * SECONDS, "a publish is refused", async || {
                 number += 1;
                 wire.publish(1, "", name, "hello").await;
                 match wire.expect_confirms_from(1, number, 1).await[0] {

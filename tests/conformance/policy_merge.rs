@@ -9,7 +9,7 @@ use crate::steps::{becomes, drain, fill, put, queues};
 
 /// Waits until a queue refuses what is published to it, and then holds nothing.
 async fn becomes_refusing(target: &Target, queue: &str) {
-    garenne_tests::eventually(10 * garenne_tests::SECONDS, "a publish is refused", async || {
+    garenne_tests::eventually(60 * garenne_tests::SECONDS, "a publish is refused", async || {
         let mut wire = target.channel().await;
         wire.confirm_select(1).await;
         wire.publish(1, "", queue, "refused?").await;

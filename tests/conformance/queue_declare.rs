@@ -33,7 +33,7 @@ behaviours! {
             wire.qos(1, 1).await;
             wire.consume(1, &name).await;
             wire.expect_delivery(1).await;
-            eventually(10 * SECONDS, "two ready messages and a consumer", async || {
+            eventually(60 * SECONDS, "two ready messages and a consumer", async || {
                 let declared = wire.declare_queue(1, kind.clone()).await;
                 let counts = (declared.message_count, declared.consumer_count);
                 if counts == (2, 1) { Ok(()) } else { Err(counts) }

@@ -84,7 +84,7 @@ behaviours! {
         wire.cancel(1, &first).await;
         wire.declare_queue(1, Queue::passive("q")).await;
         wire.cancel(1, &second).await;
-        eventually(10 * SECONDS, "the queue is gone", async || {
+        eventually(60 * SECONDS, "the queue is gone", async || {
             match wire.try_call(1, Queue::passive("q")).await {
                 Err(closed) => {
                     wire.open_channel(1).await;
@@ -192,7 +192,7 @@ behaviours! {
         wire.open_channel(2).await;
         wire.consume(2, "q").await;
         wire.close_channel(2).await;
-        eventually(10 * SECONDS, "the queue is gone", async || {
+        eventually(60 * SECONDS, "the queue is gone", async || {
             match wire.try_call(1, Queue::passive("q")).await {
                 Err(closed) => {
                     wire.open_channel(1).await;

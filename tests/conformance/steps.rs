@@ -35,7 +35,7 @@ pub(crate) async fn put(wire: &mut Wire, drafts: impl IntoIterator<Item = Draft>
 
 /// Waits until so many messages are ready in a queue.
 pub(crate) async fn becomes(wire: &mut Wire, queue: &str, ready: u32) {
-    eventually(10 * SECONDS, &format!("{queue} has {ready} ready messages"), async || {
+    eventually(60 * SECONDS, &format!("{queue} has {ready} ready messages"), async || {
         match wire.ready(1, queue).await {
             found if found == ready => Ok(()),
             found => Err(found),
@@ -49,7 +49,7 @@ pub(crate) async fn expires(wire: &mut Wire, queue: &str) {
     wire.open_channel(PUBLISHER).await;
     wire.confirm_select(PUBLISHER).await;
     let mut number = 0;
-    eventually(10 * SECONDS, &format!("a mandatory message to {queue} comes back"), async || {
+    eventually(60 * SECONDS, &format!("a mandatory message to {queue} comes back"), async || {
         number += 1;
         wire.publish_draft(PUBLISHER, Draft::to_queue(queue).mandatory()).await;
         // It comes back ahead of its confirm.

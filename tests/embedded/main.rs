@@ -52,6 +52,10 @@ mod publishing;
 #[path = "../suite/routing.rs"]
 mod routing;
 mod stopping;
+#[path = "../suite/strange_bytes.rs"]
+mod strange_bytes;
+#[path = "../suite/survival.rs"]
+mod survival;
 #[path = "../suite/topology.rs"]
 mod topology;
 mod unanswered;

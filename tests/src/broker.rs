@@ -10,9 +10,6 @@ use url::Url;
 use crate::container::{Container, docker};
 use crate::{Management, log, runtime};
 
-/// The administrator of the brokers that the fixture starts.
-const ADMINISTRATOR: &str = "garenne-test";
-
 static SHARED: OnceCell<Broker> = OnceCell::const_new();
 
 /// A running broker, as its administrator sees it.
@@ -27,6 +24,9 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// The administrator of the brokers that the fixture starts.
+    pub(crate) const ADMINISTRATOR: &str = "garenne-test";
+
     /// Returns the broker that all tests share; the first call starts it.
     pub async fn shared() -> &'static Self {
         log::install();
@@ -54,15 +54,16 @@ impl Broker {
     /// Starts a broker in a container, with published ports that survive a restart if they are given (AMQP, management).
     pub(crate) async fn start(ports: Option<(u16, u16)>) -> Self {
         let password = log::password();
-        let container = runtime::run(Container::start(ADMINISTRATOR, password, ports)).await;
-        let management = Management::new(&container.host, container.management_port, ADMINISTRATOR, password);
-        Self {
-            host: container.host.clone(),
-            amqp_port: container.amqp_port,
-            user: ADMINISTRATOR.to_owned(),
-            management,
-            container: Some(container),
-        }
+        let container = runtime::run(Container::start(Self::ADMINISTRATOR, password, ports)).await;
+        let broker = Self::at(&container.host, container.amqp_port, container.management_port);
+        Self { container: Some(container), ..broker }
+    }
+
+    /// Describes a broker that the fixture has started here, as its administrator sees it.
+    pub(crate) fn at(host: &str, amqp_port: u16, management_port: u16) -> Self {
+        let user = Self::ADMINISTRATOR.to_owned();
+        let management = Management::new(host, management_port, &user, log::password());
+        Self { host: host.to_owned(), amqp_port, user, management, container: None }
     }
 
     /// Uses the broker of `AMQP_URL`; the management API is at `RABBITMQ_MANAGEMENT_URL`, by default on port 15672 of the same host.

@@ -14,7 +14,8 @@ use crate::reaper::Reaper;
 /// The plugins of the official management image, and the exchange type that a suite tests beside the core's.
 const PLUGINS: &str = "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n";
 /// Counts of queues and connections are half a second old at most, not five.
-const FRESH_STATISTICS: &str = "-rabbit quorum_tick_interval 500 -rabbit collect_statistics_interval 500";
+pub(crate) const FRESH_STATISTICS: &str =
+    "-rabbit quorum_tick_interval 500 -rabbit collect_statistics_interval 500";
 /// The line of the server's log after which it serves, and after which CLI tools may be run in the container.
 const READY: &str = "Server startup complete";
 /// Marks what a run of the suites made, so that the next run finds what a killed one left.
@@ -108,6 +109,12 @@ fn request(
                 }
             }
         })
+}
+
+/// Returns a port that nobody listens on. What Docker chooses itself changes with every start of the container.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("the port's number").port()
 }
 
 /// A broker is published to this machine alone, unless Docker runs on another one.

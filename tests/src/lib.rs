@@ -6,7 +6,7 @@
 //!
 //! let vhost = Vhost::new().await;
 //! // .. connect to `vhost.url()`, declare, publish ..
-//! eventually(10 * SECONDS, "the queue holds one message", async || match vhost.depth("billing").await {
+//! eventually(60 * SECONDS, "the queue holds one message", async || match vhost.depth("billing").await {
 //!     1 => Ok(()),
 //!     other => Err(other),
 //! })
@@ -21,23 +21,27 @@
 #![expect(clippy::missing_panics_doc, reason = "a fixture reports by panicking: that is a failed test")]
 
 mod broker;
+mod cluster;
 mod container;
 mod eventually;
 pub mod log;
 mod management;
+pub mod outages;
 mod own_broker;
 mod program;
 mod reaper;
 mod runtime;
+pub mod stampede;
 mod target;
 mod vhost;
 pub mod wire;
 
 use std::time::Duration;
 
-pub use garenne_cli::{Direction, Mode, Proxy};
+pub use garenne_cli::{Direction, Flow, Mode, Proxy};
 
 pub use crate::broker::Broker;
+pub use crate::cluster::Cluster;
 pub use crate::eventually::eventually;
 pub use crate::management::{Management, encode};
 pub use crate::own_broker::OwnBroker;

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -37,20 +37,25 @@ pub fn shows_credential(text: &str) -> bool {
 ///
 /// [`Vhost`](crate::Vhost) and [`OwnBroker`](crate::OwnBroker) call it.
 pub fn install() {
-    static INSTALLED: LazyLock<()> = LazyLock::new(|| {
+    install_up_to(LevelFilter::TRACE);
+}
+
+/// As [`install`], but of this project and of lapin only up to a level: for runs of which every line would be too much.
+pub fn install_up_to(level: LevelFilter) {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
         let everything = ["garenne", "lapin", "amq_protocol", "async_rs"];
         let targets = Targets::new()
             .with_default(LevelFilter::INFO)
-            .with_targets(everything.map(|target| (target, LevelFilter::TRACE)))
+            .with_targets(everything.map(|target| (target, level)))
             // At TRACE this one prints every frame as it is sent, with the password's bytes in `connection.start-ok`. The
             // framework cannot keep lapin from it, so the binaries never let it through (`LOG_FILTER_GUARD`).
-            .with_target("lapin::io_loop", LevelFilter::DEBUG);
+            .with_target("lapin::io_loop", level.min(LevelFilter::DEBUG));
         let lines =
             tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Line(&LOG)).with_filter(targets);
         // A test binary that brings a subscriber of its own cannot be searched, and must not pass as clean.
         tracing_subscriber::registry().with(lines).try_init().expect("no other subscriber is installed");
     });
-    LazyLock::force(&INSTALLED);
 }
 
 /// Returns the log lines so far that show a credential.
@@ -96,11 +101,12 @@ impl Log {
     }
 }
 
-/// `target/tmp/suite.log`, seen from the test binary in `target/debug/deps`.
+/// `target/tmp/suite.log`, seen from a test in `target/debug/deps`, or from a program in `target/debug`.
 fn default_path() -> PathBuf {
-    let binary = std::env::current_exe().expect("the test binary knows its path");
-    let target = binary.ancestors().nth(3).expect("the test binary is in target/PROFILE/deps");
-    target.join("tmp/suite.log")
+    let binary = std::env::current_exe().expect("a binary knows its path");
+    let directory = binary.parent().expect("a binary is in a directory");
+    let above = if directory.ends_with("deps") { 2 } else { 1 };
+    directory.ancestors().nth(above).expect("binaries are in target/PROFILE").join("tmp/suite.log")
 }
 
 /// Writes one event: the formatter hands it over in one piece.

@@ -59,18 +59,18 @@ impl Management {
         status != 404
     }
 
-    /// Sends a request and returns the status and the body, `Null` if it is not JSON. Panics if nobody answers within 30 s.
+    /// Sends a request and returns the status and the body, `Null` if it is not JSON. Panics if nobody answers within 120 s.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        match timeout(30 * SECONDS, self.exchange(method, path, body)).await {
+        match timeout(120 * SECONDS, self.exchange(method, path, body)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => panic!("management API at {self:?}: {method} {path}: {error}"),
-            Err(_) => panic!("management API at {self:?}: {method} {path}: no answer within 30 s"),
+            Err(_) => panic!("management API at {self:?}: {method} {path}: no answer within 120 s"),
         }
     }
 
     /// As [`request`](Self::request) without a body; `None` if nobody answers.
     pub(crate) async fn try_request(&self, method: &str, path: &str) -> Option<(u16, Value)> {
-        timeout(30 * SECONDS, self.exchange(method, path, None)).await.ok()?.ok()
+        timeout(120 * SECONDS, self.exchange(method, path, None)).await.ok()?.ok()
     }
 
     async fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<(u16, Value)> {

@@ -1,9 +1,8 @@
 //! A broker of a test's own, to be stopped, killed, paused and alarmed.
 
-use std::net::TcpListener;
 use std::ops::Deref;
 
-use crate::container::docker;
+use crate::container::{docker, free_port};
 use crate::{Broker, SECONDS, eventually, log};
 
 /// A second container, for tests that would disturb the others. Its ports stay the same when it is restarted.
@@ -18,12 +17,7 @@ impl OwnBroker {
     /// Starts a broker and waits until it serves: about 10 to 20 s.
     pub async fn start() -> Self {
         log::install();
-        // Ports that Docker chooses itself change with every start of the container.
-        let free = || {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            listener.local_addr().expect("the port's number").port()
-        };
-        Self { broker: Broker::start(Some((free(), free()))).await }
+        Self { broker: Broker::start(Some((free_port(), free_port()))).await }
     }
 
     /// Stops the broker in an orderly way; clients get `connection.close` (320).
@@ -44,6 +38,16 @@ impl OwnBroker {
             if status == 200 { Ok(()) } else { Err(format!("status {status}: {body}")) }
         })
         .await;
+    }
+
+    /// Stops the server in its running container; clients get `connection.close` (320).
+    pub async fn stop_app(&self) {
+        self.rabbitmqctl(&["stop_app"]).await;
+    }
+
+    /// Ends [`stop_app`](Self::stop_app): seconds, where a start of the container takes tens of them.
+    pub async fn start_app(&self) {
+        self.rabbitmqctl(&["start_app"]).await;
     }
 
     /// Freezes every process of the broker: connections stay open and nothing answers.

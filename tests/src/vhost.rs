@@ -71,7 +71,9 @@ impl Vhost {
         self.url_at(&proxy.address().to_string())
     }
 
-    fn url_at(&self, address: &str) -> String {
+    /// Returns the URL of the vhost at `host:port`.
+    #[must_use]
+    pub fn url_at(&self, address: &str) -> String {
         format!("amqp://{0}:{1}@{address}/{0}", self.name, log::password())
     }
 

@@ -41,7 +41,7 @@ pub use self::table::{IntoValue, Table};
 pub use self::topology::{Binding, Exchange, Queue};
 
 /// How long anything is waited for.
-pub const DEADLINE: Duration = Duration::from_secs(15);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// One connection, as its socket sees it.
 #[derive(Debug)]

@@ -92,7 +92,7 @@ fn signal(child: &Child, signal: &str) {
 
 /// Waits until the file has at least this many whole lines.
 async fn file_has(path: &Path, lines: usize) {
-    eventually(30 * SECONDS, "the file has the lines", async || {
+    eventually(60 * SECONDS, "the file has the lines", async || {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         match text.matches('\n').count() {
             found if found >= lines => Ok(()),
@@ -169,7 +169,7 @@ async fn killed_in_the_middle_it_loses_nothing() {
     text.extend_from_slice(b"{\"message_id\":null,\"ty");
     std::fs::write(&path, text).unwrap();
     // The broker takes back what the killed ones had.
-    eventually(30 * SECONDS, "no consumer is left", async || match vhost.queue(QUEUE).await {
+    eventually(60 * SECONDS, "no consumer is left", async || match vhost.queue(QUEUE).await {
         Some(queue) if queue["consumers"] == 0 && queue["messages_unacknowledged"] == 0 => Ok(()),
         queue => Err(queue.map(|queue| queue["consumers"].clone())),
     })
@@ -262,7 +262,7 @@ async fn lost_connections_are_ridden_out() {
     let args = ["--out", path.to_str().unwrap(), "--prefetch", "10"];
     proxy.cut_after(Direction::ToClient, 8_000);
     let child = consumer(&vhost.url_through(&proxy), &args).await.spawn().unwrap();
-    eventually(30 * SECONDS, "every number is written", async || {
+    eventually(60 * SECONDS, "every number is written", async || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |at| &text[..at]);
         let found: BTreeSet<_> = numbers(&records(whole)).into_iter().collect();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 pub(crate) const QUEUE: &str = "work";
 
 /// The deadline for whatever a healthy broker does at once.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Declares the quorum queue of a test.
 pub(crate) async fn declare(vhost: &Vhost) {

@@ -19,7 +19,7 @@ async fn raw_messages_go_in_and_out_unchanged() {
     let properties = json!({ "content_type": "text/plain", "headers": { "n": 1 } });
     assert!(vhost.publish_raw("", "q", properties, b"hello").await);
     assert!(!vhost.publish_raw("", "nobody", json!({}), b"hello").await, "an unroutable message is reported");
-    eventually(15 * SECONDS, "the queue shows its message", async || match vhost.depth("q").await {
+    eventually(60 * SECONDS, "the queue shows its message", async || match vhost.depth("q").await {
         1 => Ok(()),
         other => Err(other),
     })

@@ -30,6 +30,8 @@ mod publish_refused;
 mod publish_verdicts;
 mod publishing;
 mod routing;
+mod strange_bytes;
+mod survival;
 mod topology;
 mod watching;
 mod workshop;

@@ -46,7 +46,7 @@ pub(crate) async fn vhost_with_orders(arguments: Value) -> Vhost {
 
 /// Waits until `billing` holds at least `count` messages.
 pub(crate) async fn billing_holds(vhost: &Vhost, count: u64) {
-    eventually(30 * SECONDS, "billing holds the messages", async || match vhost.depth("billing").await {
+    eventually(60 * SECONDS, "billing holds the messages", async || match vhost.depth("billing").await {
         depth if depth >= count => Ok(()),
         depth => Err(depth),
     })

@@ -154,7 +154,7 @@ async fn twenty_cuts_leave_connections_channels_and_bindings_as_they_were() {
         publisher.publish(&Job { number }).await.expect("it is confirmed");
         let epoch = client.health().consume.epoch;
         proxy.cut();
-        eventually(30 * SECONDS, "the next connection is up and subscribed", async || {
+        eventually(60 * SECONDS, "the next connection is up and subscribed", async || {
             let health = client.health();
             let is_next = health.consume.epoch > epoch && health.is_ready() && health.subscriptions == 1;
             if is_next { Ok(()) } else { Err(health) }

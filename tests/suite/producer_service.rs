@@ -352,7 +352,7 @@ async fn lost_connections_are_ridden_out_and_every_line_is_confirmed() {
     let child = producer(&vhost.url_through(&proxy), &args).await.spawn().unwrap();
     // One connection for each role, and one more after each cut.
     for connections in [3, 4] {
-        eventually(30 * SECONDS, "the publishing connection is cut", async || match proxy.accepted() {
+        eventually(60 * SECONDS, "the publishing connection is cut", async || match proxy.accepted() {
             accepted if accepted >= connections => Ok(()),
             accepted => Err(accepted),
         })
@@ -372,7 +372,7 @@ async fn the_rate_is_kept() {
     run(&vhost.url(), &args, orders(300).as_bytes()).await.check(0, &[("confirmed", 300)]);
     // A tenth of a second's messages may go at once.
     assert!(started.elapsed() >= SECONDS * 14 / 10, "{:?}", started.elapsed());
-    eventually(10 * SECONDS, "all are there", async || match vhost.depth("billing").await {
+    eventually(60 * SECONDS, "all are there", async || match vhost.depth("billing").await {
         300 => Ok(()),
         other => Err(other),
     })

@@ -13,36 +13,44 @@ use crate::publishing::{QUEUE, SOON, direct, holds, idle, publish};
 /// a plain clock reports messages as lost that the broker has not even read.
 #[tokio::test(flavor = "multi_thread")]
 async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
-    const LIMIT: Duration = Duration::from_secs(2);
+    const LIMIT: Duration = Duration::from_secs(5);
     let broker = OwnBroker::start().await;
     let vhost = Vhost::on(&broker).await;
     vhost.declare_queue(QUEUE, json!({})).await;
     let mut config = vhost.config();
     config.publish.blocked_timeout = LIMIT;
     config.publish.confirm_timeout = LIMIT;
-    let client = Client::connect(config).await.expect("the broker is there");
+    let client = Client::connect(config.clone()).await.expect("the broker is there");
     let channel = client.confirm_channel();
     publish(&channel, direct("before")).await.expect("nothing is blocked");
+    // Clearing the alarm takes a command in the container, and that takes as long as the machine is busy.
+    config.publish.blocked_timeout = 20 * SOON;
+    let patient = Client::connect(config).await.expect("the broker is there");
+    publish(&patient.confirm_channel(), direct("before")).await.expect("nothing is blocked");
 
     broker.raise_memory_alarm().await;
     // RabbitMQ blocks a connection when it publishes: it may still take the first of these, and no longer reads the others.
     let mut under_way = Vec::new();
-    eventually(SOON, "the connection is blocked", async || {
-        if let Some(since) = client.health().publish.blocked_for {
-            return Ok(since);
-        }
-        for _ in 0..20 {
-            under_way.push(channel.send(direct("under way")).await.map_err(|error| error.to_string())?);
-        }
-        Err("not blocked".to_owned())
-    })
-    .await;
+    for client in [&client, &patient] {
+        let channel = client.confirm_channel();
+        eventually(SOON, "the connection is blocked", async || {
+            if let Some(since) = client.health().publish.blocked_for {
+                return Ok(since);
+            }
+            for _ in 0..20 {
+                under_way.push(channel.send(direct("under way")).await.map_err(|error| error.to_string())?);
+            }
+            Err("not blocked".to_owned())
+        })
+        .await;
+    }
 
     let asked = Instant::now();
-    let error = channel.send(direct("refused")).await.expect_err("the alarm lasts longer than the limit");
+    let refused = timeout(SOON, channel.send(direct("refused"))).await.expect("it does not wait for ever");
+    let error = refused.expect_err("the alarm lasts longer than the limit");
     assert_eq!(error.kind(), PublishErrorKind::Blocked, "{error}");
     assert!(error.is_transient());
-    assert!(asked.elapsed() >= LIMIT && asked.elapsed() < 5 * LIMIT, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() >= LIMIT, "{:?}", asked.elapsed());
     assert!(client.health().is_ready(), "blocked is degraded, not down");
 
     // Their confirm timeout has passed by now, but not on a clock that stands still.
@@ -50,8 +58,9 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
     tokio::pin!(waiting);
     timeout(LIMIT + SECONDS, &mut waiting).await.expect_err("they are neither confirmed nor given up");
 
-    let (patient, ()) = tokio::join!(channel.send(direct("patient")), broker.clear_memory_alarm());
-    assert!(patient.expect("the alarm ended in time").await.expect("it is confirmed").routed);
+    let waits = patient.confirm_channel();
+    let (waited, ()) = tokio::join!(waits.send(direct("patient")), broker.clear_memory_alarm());
+    assert!(waited.expect("the alarm ended in time").await.expect("it is confirmed").routed);
     let mut under_way = 0;
     for outcome in timeout(SOON, waiting).await.expect("the broker reads on") {
         outcome.expect("it is confirmed once the alarm is over");
@@ -63,6 +72,7 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
     publish(&channel, direct("after")).await.expect("nothing is blocked");
     assert_eq!(client.health().publish.epoch, 1, "the connection stayed");
     // What was refused was not sent.
-    holds(&vhost, under_way + 3).await;
+    holds(&vhost, under_way + 4).await;
     client.close().await;
+    patient.close().await;
 }

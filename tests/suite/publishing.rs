@@ -12,7 +12,7 @@ use tokio::time::timeout;
 pub(crate) const QUEUE: &str = "work";
 
 /// The deadline for whatever a healthy broker does at once.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Declares a topic exchange.
 pub(crate) async fn exchange(vhost: &Vhost, exchange: &str) {
@@ -52,7 +52,7 @@ pub(crate) async fn idle(client: &Client) {
 
 /// Waits until the test's queue holds so many messages.
 pub(crate) async fn holds(vhost: &Vhost, messages: u64) {
-    eventually(30 * SECONDS, "the queue holds them", async || match vhost.depth(QUEUE).await {
+    eventually(60 * SECONDS, "the queue holds them", async || match vhost.depth(QUEUE).await {
         depth if depth == messages => Ok(()),
         depth => Err(depth),
     })

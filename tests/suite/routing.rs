@@ -30,7 +30,7 @@ impl Routed {
         assert_eq!(routed, !expected.is_empty(), "`{key}` to `{exchange}`");
         let mut found = BTreeSet::new();
         let expected: BTreeSet<_> = expected.iter().map(|queue| (*queue).to_owned()).collect();
-        eventually(15 * SECONDS, &format!("`{key}` to `{exchange}` reaches {expected:?}"), async || {
+        eventually(60 * SECONDS, &format!("`{key}` to `{exchange}` reaches {expected:?}"), async || {
             for queue in &self.queues {
                 if !self.vhost.take_raw(queue, 10).await.is_empty() {
                     found.insert(queue.clone());
@@ -51,7 +51,7 @@ impl Routed {
             );
         }
         let mut counts = vec![0; self.queues.len()];
-        eventually(15 * SECONDS, "all messages have come", async || {
+        eventually(60 * SECONDS, "all messages have come", async || {
             for (count, queue) in counts.iter_mut().zip(&self.queues) {
                 *count += self.vhost.take_raw(queue, 1000).await.len();
             }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
-use crate::{broker, environment};
+use crate::{broker, environment, page};
 
 /// The options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let table = embedded_table(args, root)?;
     println!("{table}");
     if args.write {
-        write(EMBEDDED, &table, &root.join("docs/performance.md"))?;
+        page::write(EMBEDDED, &table, &root.join("docs/performance.md"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,7 +90,7 @@ fn compare(args: &Args, root: &Path) -> anyhow::Result<()> {
     let table = table(&contenders, args)?;
     println!("{table}");
     if args.write {
-        write(MEASURED, &table, &root.join("docs/performance.md"))?;
+        page::write(MEASURED, &table, &root.join("docs/performance.md"))?;
     }
     Ok(())
 }
@@ -215,15 +215,4 @@ fn embedded_table(args: &Args, root: &Path) -> anyhow::Result<String> {
         writeln!(text, "| {name} | {target} | {measured:.decimals$} |")?;
     }
     Ok(text)
-}
-
-/// Replaces what stands between the two markers of a table.
-fn write(name: &str, table: &str, path: &Path) -> anyhow::Result<()> {
-    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
-    let page = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let missing = || format!("{} lacks the marker `{begin}` or `{end}`", path.display());
-    let (before, rest) = page.split_once(&begin).with_context(missing)?;
-    let (_, after) = rest.split_once(&end).with_context(missing)?;
-    std::fs::write(path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?;
-    Ok(())
 }

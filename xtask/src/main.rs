@@ -9,6 +9,8 @@ mod broker_image;
 mod demo;
 mod environment;
 mod interrupt;
+mod outages;
+mod page;
 mod process;
 mod test;
 mod tidy;
@@ -32,6 +34,8 @@ enum Task {
     Demo(demo::Options),
     /// Measures Garenne beside hand-written lapin loops and prints the table
     Bench(bench::Args),
+    /// Plays outages while a client publishes and consumes, and prints how soon it came back and what was lost
+    Outages(outages::Args),
     /// Starts a broker, prints its URLs and keeps it until Ctrl-C
     Broker,
     /// Builds the RabbitMQ image from Debian's packages, where no registry can be reached
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Bench(args) => bench::run(&args),
+        Task::Outages(args) => outages::run(&args),
         Task::Broker => broker_command::run(),
         Task::BrokerImage => broker_image::build(&environment::image()).map(|()| ExitCode::SUCCESS),
         Task::Tidy => tidy::run(),

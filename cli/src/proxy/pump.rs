@@ -3,15 +3,19 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use super::{Direction, Shared};
+use super::frames::Frames;
+use super::{Direction, Flow, Shared};
 
 /// Bytes moved at once, each way.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// How often bytes pass that trickle.
+const TRICKLE: Duration = Duration::from_millis(50);
 
 /// Forwards until either side closes, the proxy cuts, or the upstream cannot be reached.
 pub(super) async fn forward(mut client: TcpStream, upstream: Arc<str>, shared: Arc<Shared>) {
@@ -50,20 +54,55 @@ async fn pump(
     shared: &Shared,
 ) -> io::Result<()> {
     let mut orders = shared.orders.subscribe();
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut chunk, mut passing) = (vec![0; CHUNK_BYTES], Vec::with_capacity(CHUNK_BYTES));
+    let mut frames = Frames::new(direction);
+    // The flow that has lost bytes of this connection: what follows them makes no sense any more.
+    let mut lost = None;
     loop {
-        let read = from.read(&mut chunk).await?;
+        let read = from.read(&mut chunk).await;
+        if lost.is_some() && direction == Direction::ToClient && !matches!(read, Ok(1..)) {
+            // What is lost on the way cannot be told: the client sees no end. The other direction ends the connection.
+            std::future::pending::<()>().await;
+        }
+        let read = read?;
         if read == 0 {
             return Ok(());
         }
         // The sender lives as long as `shared`, so the only way out is that nothing holds the bytes.
-        let _ = orders.wait_for(|orders| !orders.holds(direction)).await;
-        let (allowed, cut) = shared.spend(direction, read);
-        to.write_all(&chunk[..allowed]).await?;
+        let _ = orders.wait_for(|orders| orders.flow(direction) != Flow::Held).await;
+        let flow = lost.unwrap_or(orders.borrow().flow(direction));
+        if matches!(flow, Flow::Swallowed | Flow::OnlyHeartbeats) {
+            lost = Some(flow);
+        }
+        passing.clear();
+        frames.pass(&chunk[..read], flow == Flow::OnlyHeartbeats, &mut passing);
+        if flow == Flow::Swallowed || passing.is_empty() {
+            continue;
+        }
+        let (allowed, cut) = shared.spend(direction, passing.len());
+        write(&mut to, &passing[..allowed], direction, shared).await?;
         if cut {
             return Ok(());
         }
     }
+}
+
+/// Writes at once, or in small pieces while bytes are to trickle.
+async fn write(
+    to: &mut WriteHalf<'_>,
+    mut bytes: &[u8],
+    direction: Direction,
+    shared: &Shared,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let flow = shared.orders.borrow().flow(direction);
+        let Flow::Slow { bytes_per_second } = flow else { return to.write_all(bytes).await };
+        let (piece, rest) = bytes.split_at(bytes.len().min(bytes_per_second.div_ceil(20) as usize));
+        to.write_all(piece).await?;
+        bytes = rest;
+        tokio::time::sleep(TRICKLE).await;
+    }
+    Ok(())
 }
 
 impl Shared {

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Direction, Mode, Proxy};
+use super::{Direction, Flow, Mode, Proxy};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -83,6 +83,30 @@ async fn held_bytes_arrive_after_the_release() {
     assert!(timeout(Duration::from_millis(50), client.read_u8()).await.is_err(), "the byte is held");
     echo.proxy.release(Direction::ToBroker);
     assert_eq!(timeout(DEADLINE, client.read_u8()).await.unwrap().unwrap(), b'y');
+}
+
+#[tokio::test]
+async fn swallowed_bytes_never_arrive_and_their_connection_is_dead_for_good() {
+    let echo = Echo::start().await;
+    let mut client = echo.connect_and_echo().await;
+    echo.proxy.set_flow(Direction::ToBroker, Flow::Swallowed);
+    client.write_all(b"y").await.unwrap();
+    assert!(timeout(Duration::from_millis(50), client.read_u8()).await.is_err(), "the byte is lost");
+    echo.proxy.set_flow(Direction::ToBroker, Flow::Free);
+    client.write_all(b"z").await.unwrap();
+    assert!(timeout(Duration::from_millis(50), client.read_u8()).await.is_err(), "what follows it, too");
+    echo.connect_and_echo().await;
+}
+
+#[tokio::test]
+async fn slow_bytes_arrive_whole() {
+    let echo = Echo::start().await;
+    let mut client = echo.connect_and_echo().await;
+    echo.proxy.set_flow(Direction::ToClient, Flow::Slow { bytes_per_second: 100 });
+    client.write_all(b"0123456789").await.unwrap();
+    let mut bytes = [0; 10];
+    timeout(DEADLINE, client.read_exact(&mut bytes)).await.expect("they trickle").unwrap();
+    assert_eq!(&bytes, b"0123456789");
 }
 
 #[tokio::test]
