@@ -43,7 +43,17 @@ impl Core {
             self.channel(connection, channel)?.confirms.as_mut().map(super::confirms::Confirms::next);
         self.check_user(connection, &properties)?;
         let address = (exchange, method.routing_key);
-        let message = Arc::new(new_message(self.history.next_id(), address, properties, body)?);
+        let mut message = new_message(0, address, properties, body)?;
+        if self.channel(connection, channel)?.transaction.is_some() {
+            let mut queues = Vec::new();
+            self.vhost_of(connection)?.0.route(&message.exchange, &message, &mut queues)?;
+            if let Some(transaction) = &mut self.channel(connection, channel)?.transaction {
+                transaction.publish(message, queues, method.mandatory);
+            }
+            return Ok(());
+        }
+        message.id = self.history.next_id();
+        let message = Arc::new(message);
         self.history.publish(Arc::clone(&message), false);
         if std::mem::take(&mut self.refuse_next) {
             self.refuse_publish(connection, channel, &message, sequence);
@@ -151,7 +161,7 @@ impl Core {
     }
 
     /// A message that no queue takes: a mandatory one goes back before its confirm.
-    fn unroutable(
+    pub(super) fn unroutable(
         &mut self,
         connection: ConnectionId,
         channel: ChannelId,
