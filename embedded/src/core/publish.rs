@@ -106,6 +106,7 @@ impl Core {
         let Some(queue) = self.vhosts.get_mut(vhost).and_then(|vhost| vhost.queues.get_mut(name)) else {
             return Publish::Stored;
         };
+        self.enqueued += 1;
         let mut discards = Vec::new();
         self.history.note(message, name, || Fate::Ready);
         let outcome = queue.publish(now, Arc::clone(message), is_tracked, &mut discards);
