@@ -125,7 +125,8 @@ impl Builder {
         self
     }
 
-    /// Remembers what became of so many of the latest messages (default: 100,000), and at most 256 MiB of their bodies.
+    /// Remembers what became of so many of the latest messages (default: 100,000), and at most 256 MiB of their bodies and a million of their copies
+    /// in queues.
     pub const fn history(mut self, messages: usize) -> Self {
         self.history = messages;
         self

@@ -42,6 +42,7 @@ pub(crate) mod text;
 mod time;
 mod timers;
 mod topology;
+mod transaction;
 mod vhost;
 
 pub use self::history::{Fate, Requeued};

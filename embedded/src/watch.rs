@@ -7,6 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::broker::Broker;
 use crate::inspect::{Published, State};
+use crate::io::Engine;
 
 /// How long [`Broker::wait_until`] waits.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -17,7 +18,7 @@ impl Broker {
     /// Returns everything that the broker holds now.
     #[must_use]
     pub fn state(&self) -> State {
-        self.hub().look(|engine, now| engine.snapshot(now))
+        self.hub().look(Engine::snapshot)
     }
 
     /// Returns the latest messages that were published and what became of each, the oldest first; dead letters are messages of

@@ -51,6 +51,7 @@ mod settle;
 mod single_active;
 mod stream;
 mod stream_offsets;
+mod transaction;
 mod ttl;
 
 /// One behaviour, for the table.
@@ -81,6 +82,7 @@ const BEHAVIOURS: &[&[Behaviour]] = &[
     permissions::BEHAVIOURS,
     publish::BEHAVIOURS,
     confirm::BEHAVIOURS,
+    transaction::BEHAVIOURS,
     policy::BEHAVIOURS,
     policy_merge::BEHAVIOURS,
     quorum::BEHAVIOURS,

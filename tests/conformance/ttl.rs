@@ -185,4 +185,32 @@ behaviours! {
             wire.cancel(1, &tag).await;
         }
     }
+
+    /// A message with a time to live of 0 that was delivered and comes back to a classic queue expires: it is not delivered again.
+    async fn zero_is_over_when_it_comes_back(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::classic("q")).await;
+        wire.consume(1, "q").await;
+        for _ in 0..50 {
+            wire.publish_draft(1, Draft::to_queue("q").expiration("0").body("now or never")).await;
+            let delivery = wire.expect_delivery(1).await;
+            assert_eq!(delivery.text(), "now or never");
+            wire.reject(1, delivery.tag, true).await;
+            wire.publish(1, "", "q", "marker").await;
+            let delivery = wire.expect_delivery(1).await;
+            assert_eq!(delivery.text(), "marker");
+            wire.ack(1, delivery.tag).await;
+        }
+    }
+
+    /// A passive declare renews the lease of a classic queue with `x-expires`.
+    #[source = "https://www.rabbitmq.com/docs/ttl#queue-ttl"]
+    async fn a_passive_declare_renews_the_lease(target: Target) {
+        let mut wire = target.channel().await;
+        wire.declare_queue(1, Queue::classic("leased").with("x-expires", 4000)).await;
+        for _ in 0..5 {
+            pass(&target, 1000).await;
+            wire.declare_queue(1, Queue::passive("leased")).await;
+        }
+    }
 }

@@ -216,3 +216,34 @@ async fn a_taken_port_of_the_management_api_is_named() {
     let error = second.expect_err("two cannot have one port").to_string();
     assert!(error.contains(&port.to_string()) && error.contains("choose another"), "{error}");
 }
+
+#[tokio::test]
+async fn a_connection_tells_its_ends_and_what_was_agreed_on() {
+    let (vhost, client) = shop().await;
+    let wire = Wire::connect(&vhost.url()).await;
+    let connections = vhost.list("connections").await;
+    let found =
+        connections.iter().find(|one| one["timeout"] == 0).expect("the raw client asked for no heartbeat");
+    let name = format!(
+        "{}:{} -> {}:{}",
+        found["peer_host"].as_str().expect("a host"),
+        found["peer_port"],
+        found["host"].as_str().expect("a host"),
+        found["port"]
+    );
+    assert_eq!(found["name"], name);
+    assert_eq!((&found["channel_max"], &found["frame_max"]), (&json!(2047), &json!(131_072)));
+    assert!(found["connected_at"].as_u64().is_some_and(|at| at > 1_700_000_000_000), "{found}");
+    wire.close().await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn tracing_is_refused_by_name() {
+    let (vhost, client) = shop().await;
+    let traced = json!({ "tracing": true });
+    let (status, body) = vhost.management().request("PUT", "/vhosts/traced", Some(&traced)).await;
+    assert!(status == 400 && body.to_string().contains("`tracing` of vhost `traced`"), "{status}: {body}");
+    assert!(vhost.management().get("/vhosts/traced").await.is_none());
+    client.close().await;
+}

@@ -4,7 +4,7 @@ use amq_protocol::protocol::AMQPClass;
 
 use super::Carrier;
 
-const ANSWERS: [((u16, u16), &str); 31] = [
+const ANSWERS: [((u16, u16), &str); 34] = [
     ((10, 10), "connection.start"),
     ((10, 30), "connection.tune"),
     ((10, 41), "connection.open-ok"),
@@ -36,6 +36,9 @@ const ANSWERS: [((u16, u16), &str); 31] = [
     ((60, 111), "basic.recover-ok"),
     ((60, 120), "basic.nack"),
     ((85, 11), "confirm.select-ok"),
+    ((90, 11), "tx.select-ok"),
+    ((90, 21), "tx.commit-ok"),
+    ((90, 31), "tx.rollback-ok"),
 ];
 
 /// The methods that come with a message.

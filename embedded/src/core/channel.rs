@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::confirms::Confirms;
+use super::transaction::Transaction;
 use super::{AmqpError, ConsumerKey, Entry, Millis, Name};
 
 /// A delivery that waits for its acknowledgement.
@@ -41,6 +42,8 @@ pub(crate) struct Channel {
     pub(crate) prefetch: u32,
     /// `Some` after `confirm.select`.
     pub(crate) confirms: Option<Confirms>,
+    /// `Some` after `tx.select`.
+    pub(crate) transaction: Option<Transaction>,
     /// What an empty queue name stands for.
     pub(crate) last_queue: Option<Name>,
     /// The consumer of direct replies.
@@ -59,6 +62,12 @@ impl Channel {
     /// Remembers a delivery until it is settled.
     pub(crate) fn hold(&mut self, unacked: Unacked) {
         self.unacked.push_back(unacked);
+    }
+
+    /// Remembers deliveries again that were settled in a transaction.
+    pub(crate) fn hold_again(&mut self, deliveries: Vec<Unacked>) {
+        self.unacked.extend(deliveries);
+        self.unacked.make_contiguous().sort_by_key(|unacked| unacked.tag);
     }
 
     /// Takes out what an acknowledgement names, ascending by tag.
@@ -84,7 +93,8 @@ impl Channel {
 
     /// Returns the deliveries from one queue.
     pub(crate) fn unacked_of<'c>(&'c mut self, queue: &'c str) -> impl Iterator<Item = &'c mut Unacked> {
-        self.unacked.iter_mut().filter(move |unacked| &*unacked.queue == queue)
+        let uncommitted = self.transaction.iter_mut().flat_map(Transaction::deliveries_mut);
+        self.unacked.iter_mut().chain(uncommitted).filter(move |unacked| &*unacked.queue == queue)
     }
 
     /// Takes the copies whose consumer has timed out; their tags stay outstanding.
@@ -109,7 +119,8 @@ impl Channel {
     /// Returns how many deliveries have not been acknowledged.
     #[cfg(any(test, feature = "fuzzing", feature = "management"))]
     pub(crate) fn unacked_count(&self) -> usize {
-        self.unacked.iter().filter(|unacked| unacked.entry.is_some()).count()
+        let uncommitted = self.transaction.iter().flat_map(Transaction::deliveries);
+        self.unacked.iter().chain(uncommitted).filter(|unacked| unacked.entry.is_some()).count()
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use amq_protocol::protocol::connection::TuneOk;
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use super::channel::Channel;
+use super::effect::Opening;
 use super::{ChannelId, Name, table};
 
 /// An open connection.
@@ -15,6 +17,10 @@ pub(crate) struct Connection {
     /// `peer -> broker`, both as address and port.
     pub(crate) name: String,
     pub(crate) client_properties: FieldTable,
+    /// What was agreed on.
+    pub(crate) tuned: TuneOk,
+    /// Milliseconds since 1970.
+    pub(crate) connected_at: u64,
     pub(crate) channels: HashMap<ChannelId, Channel>,
     /// Whether its client cannot take more deliveries now.
     pub(crate) is_full: bool,
@@ -23,12 +29,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(user: Name, vhost: Name, name: String, client_properties: FieldTable) -> Self {
+    pub(crate) fn new(opening: Opening, connected_at: u64) -> Self {
+        let Opening { user, vhost, name, client_properties, tuned, .. } = opening;
         Self {
             user,
             vhost,
             name,
             client_properties,
+            tuned,
+            connected_at,
             channels: HashMap::new(),
             is_full: false,
             has_published: false,

@@ -51,9 +51,7 @@ impl Core {
                 self.send(connection, channel, AMQPClass::Access(answer));
                 Ok(())
             }
-            Command::Method(AMQPClass::Tx(_)) => Err(AmqpError::not_implemented(
-                "the embedded broker has no transactions (class tx); use publisher confirms",
-            )),
+            Command::Method(AMQPClass::Tx(method)) => self.transact(now, origin, &method),
             Command::Method(other) => Err(unexpected(&other)),
         };
         self.settle(now);
@@ -92,7 +90,11 @@ impl Core {
     }
 
     fn confirm_select(&mut self, origin: Origin, method: &confirm::Select) -> Result<(), AmqpError> {
-        self.channel(origin.0, origin.1)?.confirms.get_or_insert_default();
+        let channel = self.channel(origin.0, origin.1)?;
+        if channel.transaction.is_some() {
+            return Err(AmqpError::precondition_failed("cannot switch from tx to confirm mode"));
+        }
+        channel.confirms.get_or_insert_default();
         if !method.nowait {
             let answer = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
             self.send(origin.0, origin.1, AMQPClass::Confirm(answer));

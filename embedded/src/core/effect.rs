@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::connection::TuneOk;
 use amq_protocol::types::FieldTable;
 use bytes::Bytes;
 
 use super::properties::Properties;
-use super::{AmqpError, ChannelId, Key, Message, Name};
+use super::{AmqpError, ChannelId, Key, Message, Millis, Name};
 
 /// A connection that has authenticated itself and asks for a vhost.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub(crate) struct Opening {
     pub(crate) name: String,
     /// What the client told about itself, with its capabilities.
     pub(crate) client_properties: FieldTable,
+    /// What was agreed on.
+    pub(crate) tuned: TuneOk,
+    /// When it asks.
+    pub(crate) at: Millis,
 }
 
 /// A complete command on an open channel.

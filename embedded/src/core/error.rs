@@ -67,6 +67,8 @@ errors! {
     channel_error = 504, "CHANNEL_ERROR", Connection;
     /// A frame that does not belong here.
     unexpected_frame = 505, "UNEXPECTED_FRAME", Connection;
+    /// A queue that a transaction was to reach is gone.
+    resource_error = 506, "RESOURCE_ERROR", Connection;
     /// A vhost, a limit or a consumer tag that is not allowed.
     not_allowed = 530, "NOT_ALLOWED", Connection;
     /// A method or an option that this broker does not have.

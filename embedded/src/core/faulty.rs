@@ -186,7 +186,7 @@ impl Core {
 }
 
 /// The methods that faults count, but `basic.publish`: a command of its own, because it comes with its body.
-const METHODS: [((u16, u16), &str); 23] = [
+const METHODS: [((u16, u16), &str); 25] = [
     ((20, 20), "channel.flow"),
     ((30, 10), "access.request"),
     ((40, 10), "exchange.declare"),
@@ -210,6 +210,8 @@ const METHODS: [((u16, u16), &str); 23] = [
     ((60, 120), "basic.nack"),
     ((85, 10), "confirm.select"),
     ((90, 10), "tx.select"),
+    ((90, 20), "tx.commit"),
+    ((90, 30), "tx.rollback"),
 ];
 
 /// Returns whether a fault can strike at a method.

@@ -1,6 +1,6 @@
 //! What became of every message: the books of the broker.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::queue::{Reason, Return};
@@ -65,12 +65,18 @@ pub(crate) struct Record {
     pub(crate) is_dead_letter: bool,
     /// One for each queue that it reached.
     pub(crate) copies: Vec<(Name, Fate)>,
+    /// Where the copy of each queue is in [`Self::copies`], if these are many.
+    places: HashMap<Name, usize>,
     /// Its deliveries that were given back, the latest [`REQUEUES_MAX`].
     pub(crate) requeues: Vec<Requeued>,
 }
 
 /// How many bytes of bodies are kept: 256 MiB. A test that publishes large messages all night must not run out of memory.
 const BYTES_MAX: u64 = 256 << 20;
+/// How many copies are kept: a message to thousands of queues is thousands of copies.
+const COPIES_MAX: u64 = 1 << 20;
+/// From so many copies of one message on they are looked up instead of searched for.
+const MANY: usize = 32;
 /// How many returns of one message are kept: one that is refused for ever goes round thousands of times a second.
 const REQUEUES_MAX: usize = 100;
 
@@ -80,14 +86,35 @@ pub(crate) struct History {
     limit: usize,
     /// The bodies of the records.
     bytes: u64,
+    /// The copies of the records.
+    copies: u64,
+    copies_max: u64,
     /// The id of the first record; ids have no gaps.
     first: u64,
     records: VecDeque<Record>,
 }
 
+impl Record {
+    fn place(&self, queue: &Name) -> Option<usize> {
+        if self.copies.len() < MANY {
+            return self.copies.iter().position(|(name, _)| name == queue);
+        }
+        self.places.get(queue).copied()
+    }
+
+    fn add(&mut self, queue: &Name, fate: Fate) {
+        self.copies.push((queue.clone(), fate));
+        let known = self.places.len();
+        if self.copies.len() >= MANY {
+            let new = self.copies.iter().enumerate().skip(known);
+            self.places.extend(new.map(|(place, (name, _))| (name.clone(), place)));
+        }
+    }
+}
+
 impl History {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, bytes: 0, first: 0, records: VecDeque::new() }
+        Self { limit, bytes: 0, copies: 0, copies_max: COPIES_MAX, first: 0, records: VecDeque::new() }
     }
 
     /// Numbers the next message.
@@ -104,11 +131,14 @@ impl History {
             is_returned: false,
             is_dead_letter,
             copies: Vec::new(),
+            places: HashMap::new(),
             requeues: Vec::new(),
         });
-        while self.records.len() > self.limit || (self.bytes > BYTES_MAX && self.records.len() > 1) {
+        let is_large = |history: &Self| history.bytes > BYTES_MAX || history.copies > history.copies_max;
+        while self.records.len() > self.limit || (is_large(self) && self.records.len() > 1) {
             let Some(forgotten) = self.records.pop_front() else { break };
             self.bytes -= forgotten.message.size();
+            self.copies -= forgotten.copies.len() as u64;
             self.first += 1;
         }
     }
@@ -123,9 +153,12 @@ impl History {
     /// Notes where a copy is now.
     pub(crate) fn note(&mut self, message: &Message, queue: &Name, fate: impl FnOnce() -> Fate) {
         let Some(record) = self.record(message) else { return };
-        match record.copies.iter_mut().find(|(name, _)| name == queue) {
+        match record.place(queue).and_then(|place| record.copies.get_mut(place)) {
             Some((_, state)) => *state = fate(),
-            None => record.copies.push((queue.clone(), fate())),
+            None => {
+                record.add(queue, fate());
+                self.copies += 1;
+            }
         }
     }
 
@@ -195,6 +228,22 @@ mod tests {
         }
         assert_eq!(history.next_id(), count, "numbers are not given twice");
         history.records().map(|record| record.message.id).collect()
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_for_their_copies_and_many_copies_are_found() {
+        let mut history = History { copies_max: 1000, ..History::new(100) };
+        let queues: Vec<Name> = (0..400).map(|n| n.to_string().into()).collect();
+        for _ in 0..4 {
+            let message = Arc::new(Message { id: history.next_id(), ..Message::default() });
+            history.publish(Arc::clone(&message), false);
+            for fate in [Fate::Ready, Fate::Purged] {
+                queues.iter().for_each(|queue| history.note(&message, queue, || fate.clone()));
+            }
+        }
+        let found = |record: &Record| (record.message.id, record.copies.len(), record.copies[399].1.clone());
+        let records: Vec<_> = history.records().map(found).collect();
+        assert_eq!(records, [1, 2, 3].map(|id| (id, 400, Fate::Purged)));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     /// When it expires, if it does: fixed when it was enqueued.
     pub(crate) expires_at: Option<Millis>,
+    /// Whether it expires 1 ms later than its time to live says, so that a consumer may take it at once. A delivery ends that.
+    pub(crate) has_grace: bool,
     /// Its priority, already clamped to what the queue knows.
     pub(crate) priority: u8,
     /// How often it has been handed out (`x-acquired-count` of quorum queues).

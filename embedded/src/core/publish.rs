@@ -43,7 +43,17 @@ impl Core {
             self.channel(connection, channel)?.confirms.as_mut().map(super::confirms::Confirms::next);
         self.check_user(connection, &properties)?;
         let address = (exchange, method.routing_key);
-        let message = Arc::new(new_message(self.history.next_id(), address, properties, body)?);
+        let mut message = new_message(0, address, properties, body)?;
+        if self.channel(connection, channel)?.transaction.is_some() {
+            let mut queues = Vec::new();
+            self.vhost_of(connection)?.0.route(&message.exchange, &message, &mut queues)?;
+            if let Some(transaction) = &mut self.channel(connection, channel)?.transaction {
+                transaction.publish(message, queues, method.mandatory);
+            }
+            return Ok(());
+        }
+        message.id = self.history.next_id();
+        let message = Arc::new(message);
         self.history.publish(Arc::clone(&message), false);
         if std::mem::take(&mut self.refuse_next) {
             self.refuse_publish(connection, channel, &message, sequence);
@@ -96,6 +106,7 @@ impl Core {
         let Some(queue) = self.vhosts.get_mut(vhost).and_then(|vhost| vhost.queues.get_mut(name)) else {
             return Publish::Stored;
         };
+        self.enqueued += 1;
         let mut discards = Vec::new();
         self.history.note(message, name, || Fate::Ready);
         let outcome = queue.publish(now, Arc::clone(message), is_tracked, &mut discards);
@@ -151,7 +162,7 @@ impl Core {
     }
 
     /// A message that no queue takes: a mandatory one goes back before its confirm.
-    fn unroutable(
+    pub(super) fn unroutable(
         &mut self,
         connection: ConnectionId,
         channel: ChannelId,

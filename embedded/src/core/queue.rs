@@ -135,6 +135,7 @@ impl Queue {
         if leaves_at_once || self.is_quorum() {
             // A time to live of 0 lets it pass if it is consumed at once: `rabbit_amqqueue_process.erl`, `attempt_delivery`;
             // `rabbit_fifo.erl`, `update_expiry_header`.
+            entry.has_grace = entry.expires_at.is_some_and(|at| at <= now);
             entry.expires_at = entry.expires_at.map(|at| at.max(now + 1));
         }
         if leaves_at_once && !self.is_quorum() {
@@ -160,6 +161,7 @@ impl Queue {
         Entry {
             position,
             expires_at: expiry(now, expiration(&message.properties), self.settings.message_ttl),
+            has_grace: false,
             priority,
             acquired: 0,
             failures: message.failures,

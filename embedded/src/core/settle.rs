@@ -15,7 +15,7 @@ type Whose = (Name, Option<ConsumerKey>);
 
 /// What happens to deliveries that a client settles.
 #[derive(Debug, Clone, Copy)]
-enum Settlement {
+pub(super) enum Settlement {
     Ack,
     /// `has_failed` tells a `basic.reject` from a `basic.nack`.
     Discard {
@@ -32,7 +32,7 @@ impl Core {
         method: &Ack,
     ) -> Result<(), AmqpError> {
         let settled = self.channel(connection, channel)?.collect(method.delivery_tag, method.multiple)?;
-        self.settle_deliveries(now, connection, settled, Settlement::Ack)
+        self.settle_or_wait(now, (connection, channel), settled, Settlement::Ack)
     }
 
     pub(super) fn nack(
@@ -47,7 +47,7 @@ impl Core {
         } else {
             Settlement::Discard { has_failed: false }
         };
-        self.settle_deliveries(now, connection, settled, how)
+        self.settle_or_wait(now, (connection, channel), settled, how)
     }
 
     pub(super) fn reject(
@@ -62,7 +62,7 @@ impl Core {
         } else {
             Settlement::Discard { has_failed: true }
         };
-        self.settle_deliveries(now, connection, settled, how)
+        self.settle_or_wait(now, (connection, channel), settled, how)
     }
 
     /// `requeue=false` was never implemented by RabbitMQ.
@@ -79,7 +79,22 @@ impl Core {
         self.settle_deliveries(now, connection, settled, Settlement::Requeue(Return::Nack))
     }
 
-    fn settle_deliveries(
+    /// In a transaction, what is settled waits for its end.
+    fn settle_or_wait(
+        &mut self,
+        now: Millis,
+        (connection, channel): (ConnectionId, ChannelId),
+        settled: Vec<Unacked>,
+        how: Settlement,
+    ) -> Result<(), AmqpError> {
+        if let Some(transaction) = &mut self.channel(connection, channel)?.transaction {
+            transaction.settle(settled, how);
+            return Ok(());
+        }
+        self.settle_deliveries(now, connection, settled, how)
+    }
+
+    pub(super) fn settle_deliveries(
         &mut self,
         now: Millis,
         connection: ConnectionId,

@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pub(super) started: u64,
     /// Connections with confirms that wait for the end of the batch.
     pub(super) unflushed: BTreeSet<(ConnectionId, ChannelId)>,
+    /// Copies that were put into queues.
+    pub(super) enqueued: u64,
     last_connection: ConnectionId,
     last_name: u64,
     /// Copies that left their queue and are still to be dead-lettered.
@@ -80,6 +82,7 @@ impl Core {
             age: 0,
             started: settings.started,
             unflushed: BTreeSet::new(),
+            enqueued: 0,
             last_connection: 0,
             last_name: 0,
             discards: VecDeque::new(),
@@ -98,18 +101,20 @@ impl Core {
 
     /// Opens a connection to a vhost: `rabbit_reader.erl`, `connection.open`.
     pub(crate) fn connect(&mut self, opening: Opening) -> Result<ConnectionId, AmqpError> {
-        let Opening { user, vhost, name, client_properties } = opening;
-        let Some(found) = self.vhosts.get(&vhost) else {
-            return Err(AmqpError::not_allowed(format!("vhost {vhost} not found")));
+        let Some(found) = self.vhosts.get(&opening.vhost) else {
+            return Err(AmqpError::not_allowed(format!("vhost {} not found", opening.vhost)));
         };
-        if !self.users.get(&user).is_some_and(|user| user.permissions.contains_key(&vhost)) {
+        if !self.users.get(&opening.user).is_some_and(|user| user.permissions.contains_key(&opening.vhost)) {
             return Err(AmqpError::not_allowed(format!(
-                "access to vhost '{vhost}' refused for user '{user}'"
+                "access to vhost '{}' refused for user '{}'",
+                opening.vhost, opening.user
             )));
         }
         let vhost = found.name.clone();
         self.last_connection += 1;
-        self.connections.insert(self.last_connection, Connection::new(user, vhost, name, client_properties));
+        let connected_at = self.started * 1000 + opening.at.0;
+        self.connections
+            .insert(self.last_connection, Connection::new(Opening { vhost, ..opening }, connected_at));
         Ok(self.last_connection)
     }
 
@@ -169,6 +174,11 @@ impl Core {
     pub(super) fn unique_name(&mut self, prefix: &str) -> Name {
         self.last_name += 1;
         format!("{prefix}{:016x}{:06x}", fastrand::u64(..), self.last_name).into()
+    }
+
+    /// Returns how many copies of messages have been put into queues.
+    pub(crate) fn copies(&self) -> u64 {
+        self.enqueued
     }
 
     /// Returns the time of day in seconds since 1970.

@@ -7,6 +7,7 @@ use super::history::Fate;
 use super::publish::short;
 use super::queue::Return;
 use super::state::Core;
+use super::transaction::Transaction;
 use super::{ChannelId, ConnectionId, ConsumerKey, Millis, Name};
 
 impl Core {
@@ -34,6 +35,7 @@ impl Core {
             self.touch_queue(&vhost, &queue);
         }
         let mut deliveries = state.drain();
+        deliveries.extend(state.transaction.take().into_iter().flat_map(Transaction::into_deliveries));
         let queues = self.vhosts.get(&vhost).map(|vhost| &vhost.queues);
         deliveries.sort_by_cached_key(|Unacked { tag, queue, consumer, .. }| {
             let found = queues.and_then(|queues| queues.get(queue));

@@ -125,6 +125,8 @@ impl World {
             vhost: "/".into(),
             name: String::new(),
             client_properties: FieldTable::default(),
+            tuned: amq_protocol::protocol::connection::TuneOk::default(),
+            at: self.now,
         };
         self.connections[connection] = self.core.connect(opening).expect("guest may");
         for channel in 1..=2 {

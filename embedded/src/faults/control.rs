@@ -108,7 +108,7 @@ impl Faults {
 
     /// Sends everything that [`AnswerFault::hold`] held back, and holds nothing back any more; what is to be swallowed still is.
     pub fn release_answers(&self) {
-        self.act(|engine, now| engine.release_answers(now));
+        self.act(Engine::release_answers);
     }
 
     /// Strikes the open connections now whose client's `connection_name` contains a text, as [`strike`](Self::strike) does all.

@@ -114,6 +114,10 @@ async fn converse(
             // There may be room again, and nobody else would say so.
             continue;
         }
+        if status.has_more && status.reads && patience.may_read() {
+            tokio::task::yield_now().await;
+            continue;
+        }
         let reads = status.reads && patience.may_read();
         tokio::select! {
             biased;

@@ -17,6 +17,9 @@ use super::session::Reply;
 use crate::core::{AmqpError, ConnectionId, Core, Millis, Output};
 use crate::inspect::State;
 
+/// So many copies of messages may a connection put into queues in one turn, and one publish more.
+const COPIES: u64 = 2000;
+
 /// All connections and the core.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -62,8 +65,18 @@ impl Engine {
     /// It stops early when the client reads too slowly what its own commands produce.
     pub(crate) fn receive(&mut self, now: Millis, id: PeerId, name: &str, input: &[u8]) -> usize {
         let mut used = 0;
+        let begin = self.core.copies();
+        let mut is_cut_short = false;
         while let Some(size) = self.receive_one(now, id, name, &input[used..]) {
             used += size;
+            // Others must get their turn, too.
+            is_cut_short = self.core.copies() - begin > COPIES && used < input.len();
+            if is_cut_short {
+                break;
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.has_more = is_cut_short;
         }
         if let Some(Peer { phase: Phase::Open(session), .. }) = self.peers.get(&id) {
             self.core.end_of_batch(now, session.connection());
@@ -108,7 +121,7 @@ impl Engine {
             }
         };
         let reply = match &mut peer.phase {
-            Phase::Handshake(handshake) => match handshake.frame(&frame, core) {
+            Phase::Handshake(handshake) => match handshake.frame(now, &frame, core) {
                 Ok(Step::Quiet) => Ok(Reply::None),
                 Ok(Step::Send(method)) => {
                     peer.client_name = handshake.client_name().map(str::to_owned);

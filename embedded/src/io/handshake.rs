@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::login;
 use super::method::read_method0;
 use super::session::Session;
-use crate::core::{AmqpError, Core, Name, Opening, client_name};
+use crate::core::{AmqpError, Core, Millis, Name, Opening, client_name};
 
 /// How long a connection may take to open; RabbitMQ's `handshake_timeout`.
 pub(crate) const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -100,7 +100,7 @@ impl Handshake {
     }
 
     /// Takes the next frame.
-    pub(crate) fn frame(&mut self, frame: &Frame<'_>, core: &mut Core) -> Result<Step, Fault> {
+    pub(crate) fn frame(&mut self, now: Millis, frame: &Frame<'_>, core: &mut Core) -> Result<Step, Fault> {
         if frame.channel != 0 {
             return Err(frame.unexpected());
         }
@@ -132,6 +132,8 @@ impl Handshake {
                     vhost: vhost(&open),
                     name: self.name.clone(),
                     client_properties: std::mem::take(client_properties),
+                    tuned: tuned.clone(),
+                    at: now,
                 };
                 let connection = core.connect(opening).map_err(|error| Fault::Close(error, (10, 40)))?;
                 Ok(Step::Open(method(AMQPMethod::OpenOk(OpenOk {})), Session::new(connection, tuned)))

@@ -27,8 +27,8 @@ struct State {
     armed: Option<Millis>,
 }
 
-/// So often in a row may [`Hub::advance`] find something due at the same time before it moves on: timers that set each other
-/// must not stop the time.
+/// The most timers that fire at one instant before [`Hub::advance`] moves the clock on: timers that set each other must not stop
+/// it.
 const STEPS: u32 = 100_000;
 
 // === impl Hub ===

@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) client_name: Option<String>,
     /// Whether the core was told that the outbox is full.
     pub(crate) is_full: bool,
+    /// Whether its turn ended before what it sent was used up.
+    pub(crate) has_more: bool,
     /// A fault: it neither reads nor writes any more.
     pub(crate) is_mute: bool,
     /// A fault: what it reads is not handled.
@@ -71,6 +73,8 @@ pub(crate) struct Peer {
 pub(crate) struct Status {
     /// Whether to read.
     pub(crate) reads: bool,
+    /// Whether to go on with what was read, after the others have had their turn.
+    pub(crate) has_more: bool,
     /// Whether the engine waits to hear that more was written.
     pub(crate) is_full: bool,
     /// Whether to hang up when everything is written, or at once with a reset.
@@ -105,6 +109,7 @@ impl Peer {
             held: BTreeMap::new(),
             client_name: None,
             is_full: false,
+            has_more: false,
             is_mute: false,
             is_swallowing: false,
             is_blocked: false,
@@ -131,6 +136,7 @@ impl Peer {
         };
         Status {
             reads: !self.is_mute && !self.is_blocked && !self.is_full,
+            has_more: self.has_more,
             is_full: self.is_full,
             end,
             is_open: matches!(self.phase, Phase::Open(_)),

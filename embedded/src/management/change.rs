@@ -11,6 +11,17 @@ use super::route::Answer;
 use crate::core::{AmqpError, ApplyTo, Core, Millis, Permissions, PolicyRule, erlang};
 use crate::inspect::BindingState;
 
+pub(super) fn vhost(core: &mut Core, name: &str, body: &Value) -> Answer {
+    if body["tracing"] == true {
+        return Answer::bad_request(&format!(
+            "`tracing` of vhost `{name}`: the embedded broker traces nothing to `amq.rabbitmq.trace`; look at `Broker::published` instead"
+        ));
+    }
+    let is_new = !core.vhosts.contains_key(name);
+    core.add_vhost(name);
+    Answer::put(is_new)
+}
+
 pub(super) fn user(core: &mut Core, name: &str, body: &Value) -> Answer {
     let tags = match &body["tags"] {
         Value::Array(tags) => tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),

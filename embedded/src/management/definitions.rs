@@ -50,7 +50,10 @@ type Add = fn(&mut Core, Millis, &str, &Value) -> Answer;
 const KINDS: [(&str, Add); 7] = [
     ("users", |core, _, _, object| change::user(core, text(object, "name"), object)),
     ("vhosts", |core, _, caller, object| {
-        core.add_vhost(text(object, "name"));
+        let added = change::vhost(core, text(object, "name"), object);
+        if added.status.is_client_error() {
+            return added;
+        }
         // Whoever imports may go on to fill it.
         change::permissions(
             core,

@@ -276,8 +276,18 @@ pub(super) fn connections(core: &Core, vhost: Option<&str>) -> Value {
         core.connections.iter().filter(|(_, open)| vhost.is_none_or(|vhost| &*open.vhost == vhost)).collect();
     open.sort_by_key(|(id, _)| **id);
     let described = open.into_iter().map(|(_, open)| {
+        let (peer, own) = open.name.split_once(" -> ").unwrap_or_default();
+        let (peer, own) = (host_and_port(peer), host_and_port(own));
         json!({
             "name": open.name,
+            "peer_host": peer.0,
+            "peer_port": peer.1,
+            "host": own.0,
+            "port": own.1,
+            "channel_max": open.tuned.channel_max,
+            "frame_max": open.tuned.frame_max,
+            "timeout": open.tuned.heartbeat,
+            "connected_at": open.connected_at,
             "user": &*open.user,
             "vhost": &*open.vhost,
             "state": "running",
@@ -289,6 +299,12 @@ pub(super) fn connections(core: &Core, vhost: Option<&str>) -> Value {
         })
     });
     described.collect()
+}
+
+/// Splits an address as the name of a connection tells it.
+fn host_and_port(address: &str) -> (&str, Option<u16>) {
+    let (host, port) = address.rsplit_once(':').unwrap_or_default();
+    (host.trim_matches(['[', ']']), port.parse().ok())
 }
 
 pub(super) fn channels(core: &Core, vhost: Option<&str>) -> Value {

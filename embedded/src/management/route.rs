@@ -148,11 +148,7 @@ fn get(core: &Core, call: &Call<'_>) -> Answer {
 
 fn put(core: &mut Core, now: Millis, call: &Call<'_>) -> Answer {
     match *call.path {
-        ["vhosts", name] => {
-            let is_new = !core.vhosts.contains_key(name);
-            core.add_vhost(name);
-            Answer::put(is_new)
-        }
+        ["vhosts", name] => change::vhost(core, name, call.body),
         ["users", name] => change::user(core, name, call.body),
         ["permissions", vhost, user] => change::permissions(core, vhost, user, call.body),
         ["policies", vhost, name] => change::policy(core, now, vhost, name, call.body),

@@ -224,8 +224,8 @@ impl Consumers {
         None
     }
 
-    /// Deliveries of a consumer without acknowledgements are on their way: on a quorum queue its client settles them for it, and only then
-    /// has it its credit back (`rabbit_fifo_client.erl`, `handle_delivery`).
+    /// Deliveries of a consumer without acknowledgements are on their way. On a quorum queue credit returns when the client settles, which
+    /// `rabbit_fifo_client.erl`, `handle_delivery`, does for it.
     pub(crate) fn sent(&mut self, key: &ConsumerKey, count: u32) {
         if let Some(consumer) = self.by_key.get_mut(key) {
             consumer.credit =
@@ -279,8 +279,8 @@ impl Consumers {
     /// Makes one consumer active where only one may be: of those that wait the one with the highest priority, on a quorum queue the
     /// one with the most credit among these, then the oldest.
     ///
-    /// On a quorum queue one of higher priority takes over from the active one, which gets nothing more until it holds nothing and then
-    /// waits like the others, even if the one of higher priority has left meanwhile; on a classic queue the active one stays.
+    /// On a quorum queue a consumer of higher priority takes over. The active consumer drains first, then yields, even if its challenger
+    /// has left. On a classic queue the active consumer stays.
     /// `rabbit_fifo.erl`, `activate_next_consumer`, `update_or_remove_con` and `sort_waiting`; `rabbit_queue_consumers.erl`, `get_consumer`.
     fn elect(&mut self) {
         if !self.is_single_active {

@@ -1,7 +1,7 @@
 //! Length limits: <https://www.rabbitmq.com/docs/maxlength>.
 //!
-//! Only what is ready counts, and on a quorum queue what waits for its delayed retry and the dead letters that wait for a target. A classic queue refuses what would
-//! make it too long (`rabbit_amqqueue_process.erl`, `will_overflow`); a quorum queue refuses once it is too long, until it is down
+//! Counts ready messages; quorum queues add delayed and held ones. A classic queue refuses what would make it too long
+//!  (`rabbit_amqqueue_process.erl`, `will_overflow`); a quorum queue refuses once it is too long, until it is down
 //! to 80 % (`rabbit_fifo.erl`, `evaluate_limit`), but only what is tracked: it is the sender that is told to stop
 //! (`rabbit_quorum_queue.erl`, `deliver`).
 

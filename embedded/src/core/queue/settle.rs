@@ -46,6 +46,9 @@ impl Queue {
                 _ => self.release(now, consumer),
             }
             entry.redelivered = true;
+            if std::mem::take(&mut entry.has_grace) {
+                entry.expires_at = entry.expires_at.map(|at| at.min(now));
+            }
             entry.acquired += 1;
             let has_failed = matches!(how, Return::Reject | Return::Lost);
             entry.failures += u32::from(has_failed);

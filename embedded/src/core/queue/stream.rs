@@ -135,6 +135,7 @@ fn entry(logged: &Logged, offset: u64) -> Entry {
         message: Arc::clone(&logged.message),
         position: offset,
         expires_at: None,
+        has_grace: false,
         priority: 0,
         acquired: 0,
         failures: 0,

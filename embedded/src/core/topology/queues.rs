@@ -32,6 +32,7 @@ impl Vhost {
                 return Err(self.not_found(Resource::Queue(&name)));
             }
             self.check_exclusive(caller, &name)?;
+            self.touch_declared(now, &name);
             return self.declared(&name);
         }
         let method = &self.with_default_type(method);
@@ -39,11 +40,7 @@ impl Vhost {
         caller.configure(&self.name, Resource::Queue(&name))?;
         if let Some(queue) = self.queues.get(&*name) {
             self.assert_equivalent(caller, queue, method)?;
-            if let Some(queue) = self.queues.get_mut(&*name)
-                && queue.declaration.kind != QueueKind::Quorum
-            {
-                queue.touch(now);
-            }
+            self.touch_declared(now, &name);
             return self.declared(&name);
         }
         self.check_dead_letter_exchange(caller, &name, &method.arguments)?;
@@ -66,6 +63,16 @@ impl Vhost {
         let key = queue.declaration.name.clone();
         self.queues.insert(key, queue);
         self.declared(&name)
+    }
+
+    /// A declare renews the lease of `x-expires`, a passive one too: <https://www.rabbitmq.com/docs/ttl#queue-ttl>. That of a quorum queue is not
+    /// renewed: `rabbit_fifo.erl`.
+    fn touch_declared(&mut self, now: Millis, name: &str) {
+        if let Some(queue) = self.queues.get_mut(name)
+            && queue.declaration.kind != QueueKind::Quorum
+        {
+            queue.touch(now);
+        }
     }
 
     /// A queue that does not say its type gets the vhost's, unless that one cannot be: `rabbit_amqqueue.erl`, `augment_declare_args`.

@@ -274,3 +274,44 @@ fn secrets_can_be_updated() {
     let update = method(0, 10, 70, &[long(b"guest"), short("because")]);
     assert_eq!(open(&[update]), [Seen::Method(0, 10, 71)]);
 }
+
+#[test]
+fn a_turn_ends_when_it_has_filled_enough_queues() {
+    let mut engine = Engine::new(bench_core(), Limits::default());
+    let (id, _) = engine.accept();
+    let mut setup = vec![
+        PROTOCOL_HEADER.to_vec(),
+        start_ok("PLAIN", b"\0guest\0guest"),
+        tune_ok(2047, 131_072),
+        open_vhost("/"),
+        open_channel(1),
+    ];
+    for queue in 0..1500 {
+        let queue = queue.to_string();
+        setup.push(method(1, 50, 10, &[vec![0, 0], short(&queue), vec![16], long(b"")]));
+        setup.push(method(
+            1,
+            50,
+            20,
+            &[vec![0, 0], short(&queue), short("amq.fanout"), short(""), vec![1], long(b"")],
+        ));
+    }
+    let setup = setup.concat();
+    assert_eq!(engine.receive(Millis(0), id, "test", &setup), setup.len());
+    let publish = [
+        method(1, 60, 40, &[vec![0, 0], short("amq.fanout"), short(""), vec![0]]),
+        frame(2, 1, &[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ]
+    .concat();
+    let flood = publish.repeat(100);
+    let mut turns = 0;
+    let mut used = 0;
+    while used < flood.len() {
+        used += engine.receive(Millis(0), id, "test", &flood[used..]);
+        let status = engine.poll(id, &mut VecDeque::new()).expect("the peer is there");
+        assert_eq!(status.has_more, used < flood.len());
+        turns += 1;
+    }
+    // Two publishes a turn.
+    assert_eq!(turns, 50);
+}
