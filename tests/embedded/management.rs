@@ -221,9 +221,14 @@ async fn a_taken_port_of_the_management_api_is_named() {
 async fn a_connection_tells_its_ends_and_what_was_agreed_on() {
     let (vhost, client) = shop().await;
     let wire = Wire::connect(&vhost.url()).await;
-    let connections = vhost.list("connections").await;
-    let found =
-        connections.iter().find(|one| one["timeout"] == 0).expect("the raw client asked for no heartbeat");
+    let path = format!("/vhosts/{}/connections", vhost.name());
+    let connections = vhost.management().get(&path).await.expect("it answers");
+    let found = connections
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["timeout"] == 0)
+        .expect("the raw client asked for no heartbeat");
     let name = format!(
         "{}:{} -> {}:{}",
         found["peer_host"].as_str().expect("a host"),
