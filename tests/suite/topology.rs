@@ -120,7 +120,7 @@ async fn every_argument_is_accepted_by_the_broker() {
     let applied = client.apply(&topology).await.expect("it is applied");
     assert_eq!(
         applied.warnings.iter().map(garenne_topology::Warning::kind).collect::<Vec<_>>(),
-        [WarningKind::ExclusiveQueue]
+        [WarningKind::AutoDeleteQueue, WarningKind::ExclusiveQueue]
     );
     client.apply(&topology).await.expect("what was declared is what exists");
     client.close().await;

@@ -10,6 +10,7 @@
 
 mod assembly;
 mod channel;
+mod dispatch;
 pub(crate) mod fields;
 pub(crate) mod frame;
 mod kit;

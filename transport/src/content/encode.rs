@@ -6,7 +6,9 @@ use std::{
 };
 
 use bytes::BufMut as _;
-use garenne_shared::{DeliveryMode, HeaderValue, Headers, Metadata, Original, TextProperty, escape};
+use garenne_shared::{
+    DeliveryMode, HeaderValue, Headers, MessageType, Metadata, Original, TextProperty, escape,
+};
 
 use super::{
     MAX_DEPTH, PERSISTENT, TRANSIENT,
@@ -111,7 +113,7 @@ impl Properties {
         self.text(
             flag::TYPE,
             P::Type,
-            message_type.as_ref().map(|name| name.as_str()),
+            message_type.as_ref().map(MessageType::as_str),
             "a message type",
             source,
         )?;
@@ -188,7 +190,7 @@ impl Source for WithOriginal<'_> {
             TextProperty::ReplyTo => self.shown.reply_to.as_deref(),
             TextProperty::Expiration => expiration.as_deref(),
             TextProperty::MessageId => self.shown.message_id.as_deref(),
-            TextProperty::Type => message_type.as_ref().map(|name| name.as_str()),
+            TextProperty::Type => message_type.as_ref().map(MessageType::as_str),
             TextProperty::UserId => self.shown.user_id.as_deref(),
             TextProperty::AppId => self.shown.app_id.as_deref(),
             _ => None,

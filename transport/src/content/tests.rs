@@ -94,7 +94,7 @@ proptest! {
     fn metadata_survives_the_wire(wanted in metadatas()) {
         prop_assume!(wanted.message_id.as_ref().is_none_or(|id| id.len() <= MAX_SHORT_STRING_LENGTH));
         let encoded = encode(&wanted)?;
-        prop_assert_eq!(metadata(&encoded), wanted.clone());
+        prop_assert_eq!(metadata(&encoded), wanted);
         // A strict reader takes it too.
         let mut frame = vec![2, 0, 1];
         frame.extend_from_slice(&u32::try_from(12 + encoded.len()).unwrap().to_be_bytes());
@@ -231,7 +231,7 @@ fn every_type_of_field_is_read() {
         ("i64", AMQPValue::LongLongInt(i64::MIN), HeaderValue::Int(i64::MIN)),
         ("f32", AMQPValue::Float(0.5), HeaderValue::Float(0.5)),
         ("f64", AMQPValue::Double(0.1), HeaderValue::Float(0.1)),
-        ("decimal", AMQPValue::DecimalValue(DecimalValue { scale: 2, value: 314 }), HeaderValue::Float(3.14)),
+        ("decimal", AMQPValue::DecimalValue(DecimalValue { scale: 2, value: 275 }), HeaderValue::Float(2.75)),
         ("text", AMQPValue::LongString("t".into()), HeaderValue::Text("t".into())),
         (
             "raw",

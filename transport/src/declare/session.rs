@@ -103,12 +103,9 @@ impl<'a> Session<'a> {
                 Failure::Other(Error::new(ErrorKind::InvalidTopology, message))
             })?;
             let ids = (method.get_amqp_class_id(), method.get_amqp_method_id());
-            let error = match channel.call(method, self.limit, &what).await {
-                Ok(_) => {
-                    self.channel = Some(channel);
-                    return Ok(());
-                }
-                Err(error) => error,
+            let Err(error) = channel.call(method, self.limit, &what).await else {
+                self.channel = Some(channel);
+                return Ok(());
             };
             match channel.end() {
                 Some(End::Refused { code, text }) => {

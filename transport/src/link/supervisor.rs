@@ -149,7 +149,7 @@ impl Supervisor {
         for topology in &owned {
             match apply_again(&dialed.wire, limit, topology).await {
                 Ok(applied) => {
-                    tracing::info!(objects = applied.declared.len(), "declared the topology again")
+                    tracing::info!(objects = applied.declared.len(), "declared the topology again");
                 }
                 Err(error) => {
                     tracing::error!(%error, "the topology cannot be declared again");

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::Instant,
 };
@@ -95,9 +95,7 @@ impl Encoded {
 
 impl Identities {
     pub(super) fn of(&self, message_id: &[u8], exchange: &[u8], routing_key: &[u8]) -> Identity {
-        let mut hasher = self.0.build_hasher();
-        (message_id, exchange, routing_key).hash(&mut hasher);
-        Identity(hasher.finish())
+        Identity(self.0.hash_one((message_id, exchange, routing_key)))
     }
 
     /// Recognizes a returned message.

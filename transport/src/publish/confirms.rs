@@ -86,7 +86,7 @@ impl<P> Confirms<P> {
         } else if let Some(at) = self.index(number) {
             self.settle(at, nacked, &mut tell);
         }
-        while let Some(None) = self.slots.front() {
+        while matches!(self.slots.front(), Some(None)) {
             self.slots.pop_front();
             self.first += 1;
         }

@@ -52,12 +52,12 @@ struct Publish {
     due: Duration,
 }
 
-/// Why a publish was not sent on this channel.
+/// Why a publish was not sent on this channel. Rare; boxed so that the usual result is small.
 pub(super) enum NotTaken {
     /// The channel has ended.
-    Ended(Command),
+    Ended(Box<Command>),
     /// One of the same identity is under way.
-    Conflict { command: Command, is_overdue: bool },
+    Conflict { command: Box<Command>, is_overdue: bool },
     /// The content header does not fit a frame; the command was told.
     TooLarge,
 }
@@ -115,12 +115,12 @@ impl Generation {
     pub(super) fn publish(&self, command: Command) -> Result<(), NotTaken> {
         let mut inner = self.lock();
         let Inner { sender: Some(sender), frame_max, confirms, clock, .. } = &mut *inner else {
-            return Err(NotTaken::Ended(command));
+            return Err(NotTaken::Ended(Box::new(command)));
         };
         let identity = command.message.identity;
         if let Some(earlier) = confirms.get(identity) {
             let is_overdue = earlier.command.waiter.is_told();
-            return Err(NotTaken::Conflict { command, is_overdue });
+            return Err(NotTaken::Conflict { command: Box::new(command), is_overdue });
         }
         let (header_len, frame_max) = (command.message.header_len(), *frame_max);
         if header_len > frame_max {
@@ -135,7 +135,7 @@ impl Generation {
                 confirms.push(identity, Publish { command, end, due });
                 Ok(())
             }
-            Err(_) => Err(NotTaken::Ended(command)),
+            Err(_) => Err(NotTaken::Ended(Box::new(command))),
         }
     }
 

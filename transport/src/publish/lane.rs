@@ -74,7 +74,7 @@ impl Lane {
         let left = match &state.current {
             Some(generation) if is_clear => match generation.publish(command) {
                 Ok(()) | Err(NotTaken::TooLarge) => return,
-                Err(NotTaken::Ended(command) | NotTaken::Conflict { command, .. }) => command,
+                Err(NotTaken::Ended(command) | NotTaken::Conflict { command, .. }) => *command,
             },
             _ => command,
         };
@@ -108,11 +108,11 @@ impl Lane {
                 }
                 Err(NotTaken::TooLarge) => {}
                 Err(NotTaken::Ended(command)) => {
-                    state.backlog.push_front(command);
+                    state.backlog.push_front(*command);
                     state.current = None;
                 }
                 Err(NotTaken::Conflict { command, is_overdue }) => {
-                    state.backlog.push_front(command);
+                    state.backlog.push_front(*command);
                     return if is_overdue { Step::Replace } else { Step::Rest };
                 }
             }

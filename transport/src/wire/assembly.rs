@@ -111,7 +111,7 @@ mod tests {
     fn round_trip(properties: &[u8], body: &[u8], frame_max: usize) -> Gathered {
         let mut bytes = Vec::new();
         let deliver = |out: &mut Vec<u8>| {
-            out.extend_from_slice(b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x07\x01\x01x\x02\xffk")
+            out.extend_from_slice(b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x07\x01\x01x\x02\xffk");
         };
         frame::write_content(&mut bytes, 1, frame_max, deliver, properties, body);
         let mut rest = &bytes[..];
