@@ -7,7 +7,6 @@ mod demo;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use garenne::transport::LOG_FILTER_GUARD;
 use tracing_subscriber::EnvFilter;
 
 /// Garenne on the command line.
@@ -48,9 +47,6 @@ async fn main() -> ExitCode {
 
 /// Logs to standard error by `RUST_LOG`; unless set, only errors of our own, because the live view tells the rest.
 fn log_to_stderr() {
-    let guard = LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
-    // The default is silent where the guard would let some through.
-    let filter = EnvFilter::try_from_default_env()
-        .map_or_else(|_| EnvFilter::new("error,lapin=off"), |given| given.add_directive(guard));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

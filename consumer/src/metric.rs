@@ -5,17 +5,7 @@ use std::time::Instant;
 use garenne_shared::QueueName;
 use metrics::{Counter, Gauge, Histogram};
 
-/// The metrics of one consumer, looked up once.
-///
-/// | name | kind | labels |
-/// |---|---|---|
-/// | `garenne_handled_total` | counter | `queue`, `outcome`: `ok`, `retry`, `dead_letter` |
-/// | `garenne_handler_seconds` | histogram | `queue` |
-/// | `garenne_handlers_running` | gauge | `queue` |
-/// | `garenne_handlers_blocked_total` | counter, polls of a handler that took longer than 1 s | `queue` |
-/// | `garenne_deliveries_stale_total` | counter, deliveries that the broker took back while they were handled or held | `queue` |
-/// | `garenne_dead_letters_kept` | gauge, messages that wait for their dead-letter queue | `queue` |
-/// | `garenne_dead_letters_shortened_total` | counter, copies that did not fit whole | `queue`, `form`: `short`, `bare`, `rejected` |
+/// The metrics of one consumer, looked up once; `garenne_transport::METRICS` describes them.
 pub(crate) struct Metrics {
     ok: Counter,
     retry: Counter,

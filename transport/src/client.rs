@@ -16,6 +16,7 @@ use crate::{
     Subscription, Verified,
     consume::Registry,
     declare,
+    describe::describe,
     dial::wait,
     inspect,
     link::{Link, Shared},
@@ -81,6 +82,7 @@ impl Client {
 
     async fn connect_with(config: Config) -> Result<Self, Error> {
         config.validate()?;
+        describe();
         let config = Arc::new(config);
         let runtime = Arc::new(IoRuntime::start()?);
         // On the runtime of its own from the start, because that is where the sockets stay registered.

@@ -111,16 +111,17 @@ async fn dial_one(
     };
     let handshake = Connection::connector(uri(config, endpoint), kit, connect, properties(config, role));
     let what = format!("connecting to {endpoint} as user `{}`", endpoint.user);
-    let connection = within(config, "the AMQP handshake", handshake).await?.map_err(|error| {
-        let cause = fault(&error, &what);
-        match wire.reason() {
-            // lapin only saw the end of its stream.
-            Some(reason) if cause.kind() == ErrorKind::ConnectionLost => {
-                Error::new(ErrorKind::Unreachable, format!("the AMQP handshake failed: {reason}"))
+    let connection =
+        within(config, "the AMQP handshake", wire::silent(handshake)).await?.map_err(|error| {
+            let cause = fault(&error, &what);
+            match wire.reason() {
+                // lapin only saw the end of its stream.
+                Some(reason) if cause.kind() == ErrorKind::ConnectionLost => {
+                    Error::new(ErrorKind::Unreachable, format!("the AMQP handshake failed: {reason}"))
+                }
+                _ => cause,
             }
-            _ => cause,
-        }
-    })?;
+        })?;
     Ok(Dialed { connection: Arc::new(connection), wire, suspicions, endpoint: endpoint.clone(), _kill: kill })
 }
 

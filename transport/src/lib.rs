@@ -1,4 +1,8 @@
 //! The only crate that names lapin: supervised connections, confirmed publishing, consuming, settling, declaring.
+//!
+//! lapin opens, authenticates, keeps alive and closes a connection. Channels are this crate's own, and it sees every frame (`wire`): so no
+//! message of a peer and no refusal of the broker stops anybody else, and a verdict rests on what the broker said. Nothing that lapin logs
+//! reaches a subscriber: at `TRACE` it prints the bytes of the password.
 
 mod capabilities;
 mod client;
@@ -6,6 +10,7 @@ mod consume;
 mod content;
 mod convert;
 mod declare;
+mod describe;
 mod dial;
 mod error;
 mod event;
@@ -28,6 +33,7 @@ pub use self::{
     capabilities::Capabilities,
     client::Client,
     consume::{Delivery, SettleConfig, Settlement, Subscriber, Subscription, Unsettled},
+    describe::{METRICS, Metric, MetricKind},
     error::{Error, ErrorKind},
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
@@ -37,12 +43,4 @@ pub use self::{
 };
 
 /// The log filter that binaries use unless told otherwise.
-///
-/// lapin is silent: what it says of lost channels this crate says with the name of the object, and it prints the whole bodies of
-/// returned messages.
-pub const DEFAULT_LOG_FILTER: &str = "info,lapin=off";
-
-/// The directive that binaries add to whatever filter they were given.
-///
-/// At the level `TRACE` lapin prints every frame that it sends, the bytes of the password in `connection.start-ok` among them.
-pub const LOG_FILTER_GUARD: &str = "lapin::io_loop=debug";
+pub const DEFAULT_LOG_FILTER: &str = "info";

@@ -6,12 +6,29 @@ use crate::{PublishErrorKind, Role, publish::Told};
 
 /// Connections opened, by `role`.
 pub(crate) fn connection_opened(role: Role) {
+    metrics::gauge!("garenne_connection_up", "role" => role.as_str()).set(1.0);
     metrics::counter!("garenne_connections_opened_total", "role" => role.as_str()).increment(1);
 }
 
 /// Connections lost, by `role`.
 pub(crate) fn connection_lost(role: Role) {
+    connection_down(role);
     metrics::counter!("garenne_connections_lost_total", "role" => role.as_str()).increment(1);
+}
+
+/// Notes that a connection is not up, lost or closed.
+pub(crate) fn connection_down(role: Role) {
+    metrics::gauge!("garenne_connection_up", "role" => role.as_str()).set(0.0);
+}
+
+/// Changes how many subscriptions exist, by 1 up or down.
+pub(crate) fn subscriptions_wanted(by: f64) {
+    metrics::gauge!("garenne_subscriptions_wanted").increment(by);
+}
+
+/// Changes how many subscriptions the broker has confirmed, by 1 up or down.
+pub(crate) fn subscriptions_confirmed(by: f64) {
+    metrics::gauge!("garenne_subscriptions_confirmed").increment(by);
 }
 
 /// Whether the broker blocks a connection (0 or 1), by `role`.

@@ -18,8 +18,8 @@ pub use self::{
     signals::Signals,
 };
 
-/// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` overrides [`DEFAULT_LOG_FILTER`](crate::DEFAULT_LOG_FILTER), but never
-/// [`LOG_FILTER_GUARD`](crate::LOG_FILTER_GUARD).
+/// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` overrides
+/// [`DEFAULT_LOG_FILTER`](crate::DEFAULT_LOG_FILTER).
 ///
 /// # Panics
 ///
@@ -28,10 +28,8 @@ pub fn log_to<W>(writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let guard = crate::LOG_FILTER_GUARD.parse().expect("the guard is a valid directive");
-    // The default is silent where the guard would let some through.
-    let filter = EnvFilter::try_from_default_env()
-        .map_or_else(|_| EnvFilter::new(crate::DEFAULT_LOG_FILTER), |given| given.add_directive(guard));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(crate::DEFAULT_LOG_FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())

@@ -47,7 +47,7 @@ use self::{
 };
 pub(crate) use self::{
     channel::{Channel, Sender},
-    kit::silence_this_thread,
+    kit::{silence_this_thread, silent},
     outbox::NotOpen,
     ping::Pinger,
     sink::{Confirm, Content, Delivered, End, Lost, Refusal, Sink},

@@ -36,7 +36,7 @@ pub struct ConnectionConfig {
     /// The limit for declaring, cancelling and closing. The default is 10 s.
     #[serde(with = "humantime_serde")]
     pub rpc_timeout: Duration,
-    /// How long a connection may be silent, apart from heartbeats, before the broker is asked for a sign of life. The default is 2 s.
+    /// How long a connection may be silent, apart from heartbeats, before the broker is asked for a sign of life. The default is 1 s.
     #[serde(with = "humantime_serde")]
     pub probe_after: Duration,
     /// How long the broker may take to give that sign, before the connection is given up. The default is 3 s.
@@ -63,7 +63,7 @@ impl ConnectionConfig {
             frame_max: 131_072,
             reconnect: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(2)).jitter(true),
             rpc_timeout: Duration::from_secs(10),
-            probe_after: Duration::from_secs(2),
+            probe_after: Duration::from_secs(1),
             probe_timeout: Duration::from_secs(3),
         }
     }

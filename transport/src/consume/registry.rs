@@ -12,6 +12,8 @@ use std::{
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::metric;
+
 /// The subscriptions of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -68,6 +70,7 @@ impl Registry {
 impl Registration {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
         registry.subscriptions.fetch_add(1, Ordering::AcqRel);
+        metric::subscriptions_wanted(1.0);
         Self { registry, subscribed: false }
     }
 
@@ -78,8 +81,10 @@ impl Registration {
         self.subscribed = subscribed;
         if subscribed {
             self.registry.subscribed.fetch_add(1, Ordering::AcqRel);
+            metric::subscriptions_confirmed(1.0);
         } else {
             self.registry.subscribed.fetch_sub(1, Ordering::AcqRel);
+            metric::subscriptions_confirmed(-1.0);
         }
     }
 }
@@ -88,6 +93,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.set_subscribed(false);
         self.registry.subscriptions.fetch_sub(1, Ordering::AcqRel);
+        metric::subscriptions_wanted(-1.0);
     }
 }
 

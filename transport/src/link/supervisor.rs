@@ -20,7 +20,7 @@ use crate::{
     dial::{Dialed, dial},
     metric,
     problem::Problem,
-    wire::{Blocked, Pinger, Wire},
+    wire::{Blocked, Pinger, Wire, silent},
 };
 
 /// How often a connection is looked at while nothing happens.
@@ -96,6 +96,7 @@ impl Supervisor {
 
     fn closed(&self) {
         metric::connection_blocked(self.link.0.role, false);
+        metric::connection_down(self.link.0.role);
         self.link.0.blocked.send_replace(None);
         self.link.0.state.send_modify(|state| state.phase = Phase::Closed);
     }
@@ -273,7 +274,7 @@ impl Supervisor {
     /// Closes politely within the limit; the kill handle does the rest.
     async fn close(&self, connection: &Connection) {
         let limit = self.link.config().connection.rpc_timeout;
-        match timeout(limit, connection.close(200, "closed by the application".into())).await {
+        match timeout(limit, silent(connection.close(200, "closed by the application".into()))).await {
             Ok(Ok(())) => tracing::debug!(role = %self.link.0.role, "connection closed"),
             Ok(Err(error)) => {
                 tracing::debug!(role = %self.link.0.role, %error, "connection was gone at close");

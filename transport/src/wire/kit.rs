@@ -53,7 +53,7 @@ impl Executor for Kit {
         &self,
         future: F,
     ) -> Task<Self::Task<T>> {
-        self.0.spawn(future.with_subscriber(Dispatch::none()))
+        self.0.spawn(silent(future))
     }
 
     fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
@@ -88,6 +88,11 @@ impl Reactor for Kit {
     fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<Pipe>> + Send + 'static {
         std::future::ready(Err(io::ErrorKind::Unsupported.into()))
     }
+}
+
+/// Keeps what a future logs from every subscriber.
+pub(crate) fn silent<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    future.with_subscriber(Dispatch::none())
 }
 
 /// Keeps what the present thread logs from every subscriber, as long as the thread lives.
