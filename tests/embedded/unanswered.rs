@@ -31,13 +31,18 @@ fn topology() -> Topology {
 }
 
 async fn start() -> (Broker, Client) {
+    start_with(Duration::from_millis(400)).await
+}
+
+/// Starts a broker and a client that waits so long for a confirm.
+async fn start_with(confirm_timeout: Duration) -> (Broker, Client) {
     let broker = Broker::start().await.expect("the broker starts");
     let mut config = Config::from_url(broker.url()).expect("the broker's URL is valid").service("impatient");
     config.connection.reconnect = Retry::exponential(Duration::from_millis(1)..=Duration::from_millis(50));
     config.connection.rpc_timeout = Duration::from_millis(200);
     config.connection.probe_after = Duration::from_millis(200);
     config.connection.probe_timeout = Duration::from_millis(400);
-    config.publish.confirm_timeout = Duration::from_millis(400);
+    config.publish.confirm_timeout = confirm_timeout;
     let setup = Client::connect(broker.url()).await.expect("it answers");
     setup.apply(&topology()).await.expect("the topology is applied");
     setup.close().await;
@@ -116,6 +121,33 @@ async fn a_request_that_is_given_up_at_any_step_leaves_nothing_behind() {
             settles(&broker).await;
             client.close().await;
         }
+    }
+}
+
+/// Connections that are up are not enough to publish: a channel must open, and confirms must come.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_says_that_nothing_can_be_published() {
+    for answer in ["confirm.select-ok", "basic.ack"] {
+        let (broker, client) = start_with(Duration::from_secs(4)).await;
+        broker.faults().on_answer(AnswerFault::swallow(answer));
+        let channel = client.confirm_channel();
+        let pending = channel.send(Outgoing::new("jobs", "a", "x")).await.expect("the window has room");
+        eventually(30 * SECONDS, &format!("the health says it without {answer}"), async || {
+            let health = client.health();
+            let is_told = !health.is_ready() && health.problems.iter().any(|text| text.contains("`jobs`"));
+            if is_told { Ok(()) } else { Err(health) }
+        })
+        .await;
+        let error = pending.await.expect_err("nothing can be published");
+        assert_eq!(error.may_be_stored(), answer == "basic.ack", "{error}");
+        broker.faults().clear();
+        fill(&client, 0..3).await;
+        eventually(30 * SECONDS, "it is ready again", async || {
+            let health = client.health();
+            if health.is_ready() { Ok(()) } else { Err(health) }
+        })
+        .await;
+        client.close().await;
     }
 }
 

@@ -242,3 +242,30 @@ async fn an_owned_topology_is_declared_again_after_every_cut() {
     }
     client.close().await;
 }
+
+/// Subscribing to a queue that is still being deleted costs the connection (541), and with it every subscription on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_are_deleted_again_and_again_leave_the_connection_alone() {
+    let vhost = crate::vhost().await;
+    declare(&vhost).await;
+    vhost.declare_queue("neighbour", serde_json::json!({ "x-queue-type": "quorum" })).await;
+    let client = Client::connect(impatient(vhost.config())).await.expect("the broker is there");
+    let mut events = client.events();
+    let mut subscriber = subscribe(&client, 10).await;
+    let neighbour = garenne_transport::Subscription::new("neighbour").prefetch(10);
+    let mut neighbour = client.subscribe(neighbour).await.expect("the queue can be read");
+    for round in 0..8_u32 {
+        vhost.delete_queue(QUEUE).await;
+        declare(&vhost).await;
+        resubscribed(&mut events).await;
+        let properties = serde_json::json!({ "delivery_mode": 2 });
+        assert!(vhost.publish_raw("", "neighbour", properties, round.to_string().as_bytes()).await);
+        let delivery = next(&mut neighbour).await;
+        assert_eq!((number(&delivery), delivery.message.redelivered), (round, false));
+        delivery.unsettled.settle(Settlement::Ack);
+    }
+    fill(&vhost, 0..10).await;
+    ack_until_complete(&mut subscriber, 10).await;
+    assert_eq!(client.health().consume.epoch, 1, "the connection stayed");
+    client.close().await;
+}

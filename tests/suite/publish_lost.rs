@@ -256,3 +256,53 @@ async fn a_handle_that_outlives_the_client_says_that_it_is_closed() {
     let error = timeout(SOON, publish(&channel, direct("late"))).await.expect("it does not hang");
     assert_eq!(error.expect_err("nothing is open").kind(), PublishErrorKind::Closed);
 }
+
+/// What was enqueued and not awaited may be lost with the last handle, but not without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_last_handle_with_publishes_under_way_says_how_many() {
+    let vhost = vhost().await;
+    let proxy = vhost.proxy().await;
+    let client = Client::connect(vhost.config_through(&proxy)).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    publish(&channel, direct("first")).await.expect("the connection is up");
+    proxy.hold(Direction::ToClient);
+    for n in 0..7_u32 {
+        drop(channel.send(direct(n.to_string())).await.expect("the window has room"));
+    }
+    drop(channel);
+    let said = Said::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(said.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || drop(client));
+    let said = said.text();
+    assert!(said.contains("WARN") && said.contains("unconfirmed=7"), "{said}");
+    proxy.release(Direction::ToClient);
+}
+
+/// What a subscriber of this test alone was told.
+#[derive(Clone, Default)]
+struct Said(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("nobody panics while writing")).into_owned()
+    }
+}
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics while writing").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Said {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

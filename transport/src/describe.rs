@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(&page[start..], table, "run this test with GARENNE_WRITE_DOCS=1");
     }
 
-    /// A metric that is recorded and not described, or the other way round, would be missed by whoever reads the table.
+    /// A metric that is recorded and not described is missing in the table; one that is described and not recorded is a promise.
     #[test]
     fn every_metric_that_is_recorded_is_described() {
         let mut recorded = std::collections::BTreeSet::new();

@@ -100,7 +100,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// What is a configuration already needs no conversion that could fail.
+/// Lets `connect` accept a ready `Config`.
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

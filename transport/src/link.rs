@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<IoRuntime>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) closed: CancellationToken,
-    /// Told when a connection came up: whoever waits before another attempt need not wait any longer.
+    /// Told when a connection came up: a wait before another attempt ends.
     pub(crate) up: Arc<Notify>,
     /// Told when a connection was lost: the other one may be dead as well.
     pub(crate) down: Arc<Notify>,
@@ -167,7 +167,7 @@ impl Link {
     pub(crate) async fn unblocked_for(&self, limit: Duration) {
         let mut blocked = self.blocked();
         loop {
-            // It fails only with the link itself, which whoever waits holds.
+            // It fails only with the link itself, which the caller holds.
             let _ = blocked.wait_for(Option::is_none).await;
             tokio::select! {
                 () = sleep(limit) => return,

@@ -177,7 +177,7 @@ impl Sink for Feed {
     }
 
     fn ended(&self, end: &ChannelEnd) {
-        // At once: what is settled from now on is stale, and whoever waits for that hears it.
+        // At once: settlements from now on are stale, and tasks that wait for that are woken.
         self.intake.settler.lose(self.generation);
         self.intake.end(self.generation, End::Channel(end.clone()));
     }

@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A consumer that has delivered nothing for this long, and holds nothing, is asked for a sign of life of its queue.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 
-/// How long to wait after the broker cancelled a consumer. Its queue may still be being deleted, and whoever subscribes meanwhile costs
-/// the connection: RabbitMQ closes it with 541.
+/// How long to wait after the broker cancelled a consumer. RabbitMQ may still be deleting its queue, and a subscription
+/// during that time closes the connection with 541.
 const AFTER_CANCEL: Duration = Duration::from_millis(500);
 
 /// A consumer that lasted this long was stable: its end starts a new series of attempts.

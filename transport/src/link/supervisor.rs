@@ -242,7 +242,7 @@ impl Supervisor {
             return;
         }
         let limit = self.link.config().connection.probe_timeout;
-        // A receiver of its own: whoever watches must see the change as well.
+        // A receiver of its own: the watching loop must see the change as well.
         let mut blocked = blocked.clone();
         let alive = tokio::select! {
             alive = pinger.is_alive(limit) => alive,

@@ -52,7 +52,7 @@ pub(super) struct Waiter {
     pub(super) _counted: Arc<()>,
 }
 
-/// The outcome as it is told to whoever waits.
+/// The outcome as the caller gets it.
 pub(crate) type Told = Result<Confirmed, Failure>;
 
 /// A failure before it is given the address of its message.

@@ -29,7 +29,7 @@ pub enum PublishErrorKind {
     Nacked,
     /// The broker refused the message and closed the channel: a permission is missing, or a property is wrong. It is not stored.
     ///
-    /// What was on its way beside it is [`Unknown`](Self::Unknown), and sent again by whoever retries.
+    /// Other publishes under way on the channel are [`Unknown`](Self::Unknown); the publisher's retry policy sends them again.
     Refused,
     /// No confirm arrived: the message may or may not be stored.
     Unknown,

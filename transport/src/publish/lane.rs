@@ -165,7 +165,7 @@ impl Lane {
         oldest.map(|oldest: Instant| oldest.elapsed())
     }
 
-    /// A confirm came: whoever waits for one may go on.
+    /// A confirm came: messages that wait for one may go on.
     pub(super) fn confirmed(&self) {
         if self.waits_for_confirms.load(Relaxed) {
             self.wake.notify_one();

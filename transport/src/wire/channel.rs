@@ -71,14 +71,14 @@ impl State {
         self.lock().sink.clone()
     }
 
-    /// Gives an answer to whoever waits for it; one that nobody waits for is dropped.
+    /// Gives an answer to the request that waits for it. An answer without a request is dropped.
     pub(super) fn answer(&self, method: AMQPClass) {
         if let Some(waiting) = self.lock().waiting.take() {
             let _ = waiting.send(Ok(method));
         }
     }
 
-    /// Ends the channel, once; whoever waits gets the end.
+    /// Ends the channel, once. A request that waits gets the end.
     pub(super) fn end(&self, end: &End) {
         let mut inner = self.lock();
         let sink = inner.sink.take();

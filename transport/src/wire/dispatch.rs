@@ -92,7 +92,7 @@ impl Wire {
                 }
             }
             method::CHANNEL_FLOW => {
-                // RabbitMQ never asks for it; whoever does gets the answer, and the confirms slow us down.
+                // RabbitMQ never asks for it. A broker that does gets the answer; the window limits what is sent.
                 let active = fields.first().is_some_and(|bits| bits & 1 == 1);
                 let flow = AMQPClass::Channel(channel::AMQPMethod::FlowOk(channel::FlowOk { active }));
                 let _ = self.outbox.append(&state.life, |out| frame::write_method(out, state.id, flow));
@@ -119,7 +119,7 @@ impl Wire {
     }
 }
 
-/// Gives an answer to whoever asked.
+/// Gives an answer to the request that waits for it.
 fn answered(state: &State, frame: Frame<'_>, id: Id) -> Result<(), String> {
     let mut bytes = Vec::new();
     let readable = method::readable(id, frame.payload);

@@ -89,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             () = wire.kill.cancelled() => "the connection was given up".to_owned(),
             ended = std::future::poll_fn(|cx| self.poll(cx)) => ended,
         };
-        // What the broker said, or whoever gave the connection up, is nearer to the cause.
+        // A reason that was set before is nearer to the cause: the broker's, or that of the task that gave the connection up.
         let reason = wire.reason.get_or_init(|| ended);
         wire.lose(Lost { reason: reason.as_str().into(), written: self.written, refusal: None });
         self.lapin.end();

@@ -57,6 +57,8 @@ impl Worker {
     async fn work(&mut self) {
         loop {
             match self.lane.advance() {
+                // What could not be opened is tried until it can, so that the health does not tell of yesterday.
+                Step::Rest if self.cause.is_some() => self.open().await,
                 Step::Rest => self.rest().await,
                 Step::Open => self.open().await,
                 Step::Look(exchange) => self.look(exchange).await,
@@ -127,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// Tells whoever waits too long; returns `false` if nobody waits.
+    /// Ends what has waited too long; returns `false` if nothing waits.
     fn tick(&mut self) -> bool {
         let config = Arc::clone(self.link.config());
         let limit = config.publish.confirm_timeout;
@@ -169,13 +171,14 @@ impl Worker {
 
     /// Shows in the health what waits too long.
     fn show(&mut self, waited: Option<Duration>, overdue: usize) {
-        let stuck = waited.is_some_and(|waited| waited >= PATIENCE);
+        let patience = PATIENCE.min(self.link.config().publish.confirm_timeout / 2);
+        let stuck = self.cause.is_some() || waited.is_some_and(|waited| waited >= patience);
         if !stuck && overdue == 0 {
             self.problem = None;
         } else if self.problem.is_none() {
             let exchange = &self.exchange;
             let text = if stuck {
-                format!("messages for exchange `{exchange}` wait for a channel to be published on")
+                format!("no channel opens to publish to exchange `{exchange}`")
             } else {
                 format!("confirms of messages for exchange `{exchange}` are overdue")
             };
