@@ -25,6 +25,7 @@ impl Handler<OrderPlaced> for Billing {
 
 #[tokio::main]
 async fn main() -> Result<(), garenne::Error> {
+    tracing_subscriber::fmt().init();
     let client = Client::connect(Config::from_vars(std::env::vars_os())?.service("billing")).await?;
     client
         .apply(

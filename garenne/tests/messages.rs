@@ -18,7 +18,7 @@ fn variables(name: &str, value: &str) -> Result<Config, garenne::ConfigError> {
 fn a_wrong_url_says_how_to_write_one() {
     check(
         Config::from_url("http://user:password@broker"),
-        "`***@broker` is not an AMQP URL (its scheme is neither `amqp` nor `amqps`); write `amqp://user:password@host:5672/vhost`",
+        "`***@broker` is not an AMQP URL: it does not begin with `amqp://` or `amqps://`; write `amqp://user:password@host:5672/vhost`",
     );
 }
 
@@ -26,7 +26,7 @@ fn a_wrong_url_says_how_to_write_one() {
 fn a_wrong_variable_says_its_name_and_its_rule() {
     check(
         variables("GARENNE_HEARTBEAT", "10"),
-        "setting `GARENNE_HEARTBEAT` must be a time with its unit, such as `10s`, but is `10`",
+        "variable `GARENNE_HEARTBEAT` must be a time with its unit, such as `10s`, but is `10`",
     );
     check(variables("GARENNE_WINDOW", "0"), "setting `publish.window` must be at least 1, but is `0`");
 }
