@@ -80,7 +80,7 @@ impl Topology {
     /// kind = "classic"
     /// bindings = [{ exchange = "documents", match = "all", headers = { format = "pdf" }, present = ["tenant"], with_x = false }]
     /// exclusive = false
-    /// auto_delete = true
+    /// auto_delete = true         # goes with its last consumer: a warning, unless `exclusive` says so already
     /// max_priority = 5
     /// max_length = 1000
     /// overflow = "reject-publish-dlx"
@@ -99,7 +99,8 @@ impl Topology {
     /// exchanges = ["documents"]
     /// queues = ["archive"]
     /// "##)?;
-    /// assert!(topology.validate()?.is_empty());
+    /// let warnings = topology.validate()?;
+    /// assert_eq!(warnings.len(), 1, "the auto-delete queue");
     /// assert_eq!(topology.queues().len(), 3);
     /// # Ok::<(), garenne_topology::TopologyError>(())
     /// ```
