@@ -232,7 +232,7 @@ impl Client {
 
     /// Deletes the queues and exchanges that the topology declares, with the messages in them; external objects stay.
     ///
-    /// For what was declared for a test or a single run. To delete what does not exist succeeds.
+    /// For what was declared for a test or a single run. To delete what does not exist succeeds. Without a connection it waits for one.
     ///
     /// # Errors
     ///

@@ -33,6 +33,10 @@ type Stream = AsyncTcpStream<<TokioRuntime as Reactor>::TcpStream>;
 /// How long a silent peer is trusted at the TCP level, beside the heartbeats: idle time before the first probe.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// How many bytes the kernel takes that it has not sent yet: 128 KiB.
+#[cfg(target_os = "linux")]
+const NOTSENT_LOWAT: u32 = 128 << 10;
+
 /// An open connection. Dropping it ends it, whatever state lapin is in.
 #[derive(Debug)]
 pub(crate) struct Dialed {
@@ -141,8 +145,7 @@ async fn open(config: &Config, endpoint: &Address, runtime: &Handle) -> Result<S
     let tcp = within(config, "the TCP connect", connect)
         .await?
         .map_err(|error| unreachable_by("the TCP connect failed", &error))?;
-    prepare(tcp.get_ref(), config.connection.heartbeat)
-        .map_err(|error| unreachable_by("the socket cannot be set up", &error))?;
+    prepare(tcp.get_ref()).map_err(|error| unreachable_by("the socket cannot be set up", &error))?;
     if !endpoint.tls {
         return Ok(Stream::Plain(tcp));
     }
@@ -168,14 +171,14 @@ async fn within<T>(config: &Config, step: &str, work: impl Future<Output = T>) -
 }
 
 /// Sets what makes a dead peer show.
-fn prepare(tcp: &TcpStream, heartbeat: Duration) -> std::io::Result<()> {
+fn prepare(tcp: &TcpStream) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3))?;
+    // Small, so that the peer's reading shows: what the kernel holds says nothing about it. No user timeout: Linux counts it also while
+    // a broker that blocks publishers reads nothing, and heartbeats and probes find a dead peer.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(heartbeat * 2))?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = heartbeat;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
     Ok(())
 }
 

@@ -138,6 +138,16 @@ impl Link {
         }
     }
 
+    /// Gives up the present connection if no publish on it was confirmed for so long: another node is tried first.
+    pub(crate) fn doubt_confirms(&self, limit: Duration) {
+        if let Some(wire) = self.current()
+            && !self.is_blocked()
+            && wire.unconfirmed_for() >= limit
+        {
+            wire.kill("the node confirms nothing");
+        }
+    }
+
     /// Declares a topology again whenever the connection is up again.
     pub(crate) fn own(&self, topology: Topology) {
         self.0.shared.owned.lock().unwrap_or_else(PoisonError::into_inner).push(topology);

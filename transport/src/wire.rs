@@ -54,7 +54,7 @@ pub(crate) use self::{
 };
 use crate::{Error, ErrorKind};
 
-/// What lapin gets to know as the largest frame: the smallest that RabbitMQ takes. Its buffers are 64 times as large.
+/// What lapin gets to know as the largest frame: the smallest that RabbitMQ takes. Each of its two buffers holds 32 of them.
 pub(crate) const LAPIN_FRAME_MAX: u32 = 8192;
 
 /// One connection, as far as its frames go.
@@ -75,6 +75,12 @@ pub(crate) struct Wire {
     progress: Clock,
     /// When a channel last got a content.
     delivered: Clock,
+    /// When a publish was last confirmed.
+    confirmed: Clock,
+    /// When the broker last lifted a block.
+    unblocked: Clock,
+    /// When something last waited to be written.
+    congested: Clock,
 }
 
 /// When something happened last. [`Wire::progress`]: when the peer showed that it lives, apart from heartbeats.
@@ -132,6 +138,9 @@ where
         suspicions: suspicions_tx,
         progress: Clock::start(),
         delivered: Clock::start(),
+        confirmed: Clock::start(),
+        unblocked: Clock::start(),
+        congested: Clock::start(),
     });
     let (pipe, end) = pipe::pipe();
     let pump = Pump::new(socket, Arc::clone(&wire), end);
@@ -213,9 +222,19 @@ impl Wire {
         self.delivered.elapsed()
     }
 
-    /// Returns how long the oldest `channel.close` has had no answer.
+    /// Returns how long no publish has been confirmed.
+    pub(crate) fn unconfirmed_for(&self) -> Duration {
+        self.confirmed.elapsed()
+    }
+
+    /// Returns how long the oldest `channel.close` has had no answer, not counting the time in which the broker reads nothing.
     pub(crate) fn closing_for(&self) -> Duration {
-        self.lock().open.values().filter_map(|state| state.closing_for()).max().unwrap_or_default()
+        if self.blocked.borrow().is_some() {
+            return Duration::ZERO;
+        }
+        let longest =
+            self.lock().open.values().filter_map(|state| state.closing_for()).max().unwrap_or_default();
+        longest.min(self.unblocked.elapsed()).min(self.congested.elapsed())
     }
 
     /// Waits for so long, not counting the time that the broker blocks this connection and therefore does not read.

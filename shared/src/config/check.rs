@@ -19,6 +19,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(whole, "connection.heartbeat", "between 1 s and 65535 s", format!("{heartbeat:?}"))?;
     limit("connection.connect_timeout", connection.connect_timeout)?;
     limit("connection.rpc_timeout", connection.rpc_timeout)?;
+    limit("connection.probe_after", connection.probe_after)?;
+    limit("connection.probe_timeout", connection.probe_timeout)?;
     let wait = connection.wait;
     require(wait <= LONGEST, "connection.wait", "at most 365 days", format!("{wait:?}"))?;
     limit("publish.confirm_timeout", publish.confirm_timeout)?;

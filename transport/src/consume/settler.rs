@@ -137,7 +137,8 @@ impl Settler {
 
     /// Returns where to go on reading, if the queue is a stream that has delivered something.
     pub(super) fn resume_offset(&self) -> Option<u64> {
-        self.lock().resume_offset
+        let inner = self.lock();
+        inner.coalescer.resume_offset().or(inner.resume_offset)
     }
 
     /// Settles one delivery.

@@ -135,7 +135,12 @@ impl Opener {
     /// tells (measured on RabbitMQ 4.3.6). Any answer is a sign of life, a refusal too. What the probe is given it hands back.
     pub(super) async fn probe(&self, link: &Link, limit: Duration) -> Result<(), Error> {
         let what = format!("asking for a sign of life of queue `{}`", self.queue);
-        let opened = link.open_channel(None).await?;
+        let opened = match link.open_channel(None).await {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Err(error),
+            // Without a channel nothing is known of the queue.
+            Err(_) => return Ok(()),
+        };
         let mut arguments = self.arguments.clone();
         arguments.insert("x-priority".into(), AMQPValue::LongInt(PROBE_PRIORITY));
         let consume = basic::AMQPMethod::Consume(basic::Consume {

@@ -127,7 +127,7 @@ impl Subscriber {
     ///
     /// A dropped call closes the channel: unsettled deliveries are redelivered.
     pub async fn close(mut self, deadline: Duration) -> Result<(), Error> {
-        self.wish.send_replace(Wish::Close(Instant::now() + deadline));
+        self.wish.send_replace(Wish::Close(far_from_now(deadline)));
         let Some(task) = &mut self.task else { return Ok(()) };
         let result = match task.await {
             Ok(result) => result,
@@ -152,6 +152,12 @@ impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber").field("queue", &self.queue).finish_non_exhaustive()
     }
+}
+
+/// Returns the moment after this time, or one that nobody lives to see.
+fn far_from_now(time: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    Instant::now() + time.min(LONGEST)
 }
 
 /// Subscribes for the first time: what waiting does not mend fails at once, the rest after a connect and a request timeout.

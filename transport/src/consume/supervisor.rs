@@ -308,6 +308,13 @@ impl Supervisor {
     }
 }
 
+impl Drop for Supervisor {
+    /// Ends the deliveries, also where the task panicked: nobody waits for ever.
+    fn drop(&mut self) {
+        self.intake.finish();
+    }
+}
+
 /// Waits until more is wished than `now`, or the client closes.
 async fn wished(
     wish: &mut watch::Receiver<Wish>,

@@ -32,11 +32,39 @@ pub(super) fn metadata(properties: &[u8]) -> Metadata {
     metadata
 }
 
-/// Returns an integer header without reading the rest.
+/// Returns an integer header without making values of the others.
 pub(crate) fn header_int(properties: &[u8], name: &str) -> Option<i64> {
-    let header = headers(properties).find(|header| header.name == name.as_bytes())?;
-    match header.value {
-        HeaderValue::Int(value) => Some(value),
+    let mut fields = Fields::new(header_table(properties)?);
+    while !fields.rest().is_empty() {
+        if fields.short()? == name.as_bytes() {
+            return match read_value(&mut fields, 0)? {
+                HeaderValue::Int(value) => Some(value),
+                _ => None,
+            };
+        }
+        skip_value(&mut fields)?;
+    }
+    None
+}
+
+/// Returns the bytes of the table of headers.
+fn header_table(properties: &[u8]) -> Option<&[u8]> {
+    let mut fields = Fields::new(properties);
+    let flags = fields.u16()?;
+    skip_to_headers(&mut fields, flags)?;
+    if flags & flag::HEADERS == 0 { None } else { fields.long() }
+}
+
+/// Skips a value by its length.
+fn skip_value(fields: &mut Fields<'_>) -> Option<()> {
+    match fields.u8()? {
+        b't' | b'b' | b'B' => fields.array::<1>().map(|_| ()),
+        b's' | b'u' => fields.array::<2>().map(|_| ()),
+        b'I' | b'i' | b'f' => fields.array::<4>().map(|_| ()),
+        b'D' => fields.array::<5>().map(|_| ()),
+        b'l' | b'L' | b'd' | b'T' => fields.array::<8>().map(|_| ()),
+        b'S' | b'x' | b'A' | b'F' => fields.long().map(|_| ()),
+        b'V' => Some(()),
         _ => None,
     }
 }
@@ -113,13 +141,7 @@ fn entries(bytes: &[u8], depth: usize) -> impl Iterator<Item = Header<'_>> {
 
 /// Returns the headers in properties, each with its bytes.
 pub(super) fn headers(properties: &[u8]) -> impl Iterator<Item = Header<'_>> {
-    let mut fields = Fields::new(properties);
-    let mut find = || {
-        let flags = fields.u16()?;
-        skip_to_headers(&mut fields, flags)?;
-        if flags & flag::HEADERS == 0 { None } else { fields.long() }
-    };
-    entries(find().unwrap_or_default(), MAX_DEPTH)
+    entries(header_table(properties).unwrap_or_default(), MAX_DEPTH)
 }
 
 /// Reads a value; `None` if it is malformed or of an unknown type, whose length nobody knows.

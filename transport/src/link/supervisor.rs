@@ -69,7 +69,8 @@ impl Supervisor {
                     None => break,
                 },
             };
-            let problem = self.restore(&dialed).await;
+            let restored = self.link.closed().run_until_cancelled(self.restore(&dialed));
+            let problem = restored.await.flatten();
             let (epoch, since) = (self.up(&dialed), Instant::now());
             let end = self.watch(&mut dialed).await;
             drop(problem);
@@ -84,7 +85,7 @@ impl Supervisor {
                 }
             }
             last = Some(dialed.endpoint.clone());
-            // Ends lapin's thread before another connection is opened.
+            // Asks lapin's thread to end.
             drop(dialed);
             failed = failures(failed, since.elapsed());
             if failed > 0 && self.pause(self.link.delay(failed)).await.is_none() {
@@ -140,11 +141,11 @@ impl Supervisor {
 
     /// Declares again what the client owns, before anybody uses the connection.
     async fn restore(&self, dialed: &Dialed) -> Option<Problem> {
-        let Shared { owned, problems, .. } = &self.link.0.shared;
-        let owned = owned.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if self.link.0.role != Role::Consume {
             return None;
         }
+        let Shared { owned, problems, .. } = &self.link.0.shared;
+        let owned = owned.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let limit = self.link.config().connection.rpc_timeout;
         let mut problem = None;
         for topology in &owned {
@@ -193,6 +194,8 @@ impl Supervisor {
         let Dialed { connection, wire, suspicions, .. } = dialed;
         let mut events = Box::pin(connection.events_listener());
         let mut blocked = wire.blocked();
+        // The broker may have said it before anybody watched.
+        blocked.mark_changed();
         let mut pinger = Pinger::new(Arc::clone(wire));
         let down = &self.link.0.shared.down;
         let mut look = interval(LOOK_EVERY);
@@ -206,8 +209,10 @@ impl Supervisor {
                     None => continue,
                 },
                 Ok(()) = blocked.changed() => {
-                    let blocked = blocked.borrow_and_update().clone();
-                    self.set_blocked(blocked);
+                    let now = blocked.borrow_and_update().clone();
+                    if now.is_some() || self.link.is_blocked() {
+                        self.set_blocked(now);
+                    }
                     continue;
                 }
                 Some(why) = suspicions.recv() => why,

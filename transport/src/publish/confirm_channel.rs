@@ -69,7 +69,8 @@ impl ConfirmChannel {
     /// # Errors
     ///
     /// Fails before anything is sent with [`TooLarge`](PublishErrorKind::TooLarge), [`Encode`](PublishErrorKind::Encode),
-    /// [`Blocked`](PublishErrorKind::Blocked) or [`Closed`](PublishErrorKind::Closed).
+    /// [`Blocked`](PublishErrorKind::Blocked), [`NotSent`](PublishErrorKind::NotSent) or [`Closed`](PublishErrorKind::Closed). Headers that are
+    /// larger than the frame of the connection are told by the pending confirm.
     ///
     /// # Cancel safety
     ///
@@ -225,6 +226,7 @@ impl ConfirmChannel {
                 problems: self.0.problems.clone(),
                 channels: Vec::new(),
                 problem: None,
+                overdue_before: 0,
                 cause: None,
             };
             self.0.link.spawn(worker.run());

@@ -33,7 +33,8 @@ pub enum PublishErrorKind {
     Refused,
     /// No confirm arrived: the message may or may not be stored.
     Unknown,
-    /// No channel was open, or the window was full, until the confirm timeout; the message was not sent.
+    /// The message could not be sent in time: no channel was open, the window was full, or an earlier publish of the same id had no
+    /// outcome.
     NotSent,
     /// The broker blocks publishers; the message was not sent.
     Blocked,

@@ -214,7 +214,10 @@ impl Sink for Generation {
 
     fn returned(&self, content: Content) {
         let identity = self.identities.of_returned(&content);
-        if !self.lock().confirms.returned(identity) {
+        let mut inner = self.lock();
+        let is_known = inner.ended || inner.confirms.returned(identity);
+        drop(inner);
+        if !is_known {
             // Its confirm would pass for one of a message that was routed: no verdict of this channel can be trusted.
             tracing::error!(
                 exchange = %garenne_shared::escape(&content.exchange),

@@ -175,8 +175,13 @@ impl Lane {
     /// A channel ended; these messages were not sent on it, and so many more publishes may have been refused.
     pub(super) fn ended(&self, generation: &Generation, unsent: Vec<Command>, suspects: usize) {
         let mut state = self.lock();
+        let is_behind = !state.backlog.is_empty() && !unsent.is_empty();
         for command in unsent.into_iter().rev() {
             state.backlog.push_front(command);
+        }
+        if is_behind {
+            // Two channels of a lane may end in any order; stable, so that equal times keep theirs.
+            state.backlog.make_contiguous().sort_by_key(|command| command.waiter.sent);
         }
         if suspects > 1 {
             state.careful = state.careful.max(suspects);

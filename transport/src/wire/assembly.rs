@@ -9,6 +9,8 @@ use super::{
 
 /// The most that is reserved for a body before it has arrived: 1 MiB.
 const RESERVED_MAX: u64 = 1 << 20;
+/// The largest body: 512 MiB, RabbitMQ's own limit (`rabbit.hrl`, `MAX_MSG_SIZE`).
+const BODY_MAX: u64 = 512 << 20;
 /// Class, weight and body size in front of the property flags (AMQP 0-9-1 section 4.2.6.1).
 const FIXED: usize = 2 + 2 + 8;
 
@@ -88,6 +90,9 @@ fn begin(head: Head, payload: &[u8]) -> Step {
         return Step::Malformed("a content header is not of the class `basic`");
     }
     let size = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    if size > BODY_MAX {
+        return Step::Malformed("a body is longer than 512 MiB, the most that RabbitMQ takes");
+    }
     if size == 0 {
         return head.gather(properties, Bytes::new());
     }

@@ -68,8 +68,10 @@ impl Wire {
                 self.closed(&state, &close);
             }
             method::CHANNEL_CLOSE_OK => {
+                if self.outbox.change(&state.life, &[Stage::Closing], Stage::Ended, |_| {}).is_err() {
+                    return Err("channel.close-ok came for a channel that is not being closed".to_owned());
+                }
                 self.release(state.id);
-                let _ = self.outbox.change(&state.life, &[Stage::Closing], Stage::Ended, |_| {});
                 state.end(&End::Closed);
             }
             _ if self.outbox.stage(&state.life) == Stage::Closing => {}
@@ -77,6 +79,7 @@ impl Wire {
                 let nacked = id == method::BASIC_NACK;
                 let confirm = method::read_confirm(nacked, fields).ok_or_else(|| malformed(id))?;
                 if let Some(sink) = state.sink() {
+                    self.confirmed.mark();
                     sink.confirmed(confirm);
                 }
             }

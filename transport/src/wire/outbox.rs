@@ -29,7 +29,8 @@ pub(super) enum Stage {
     Ended,
 }
 
-/// What waits to be written. Bounded by those who append: the publish window, the prefetch, one request a channel.
+/// What waits to be written. Bounded by what is appended: the publish window (twice, where publishes were given up and their bytes still
+/// wait), the prefetch, one request a channel.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     inner: Mutex<Inner>,

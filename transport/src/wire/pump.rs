@@ -24,6 +24,8 @@ use crate::dial::hint;
 
 /// How much is read at once.
 const READ: usize = 64 << 10;
+/// How much is handed to the socket at once.
+const WRITE: usize = 64 << 10;
 /// A read buffer that grew beyond this for a large frame is not kept: 1 MiB.
 const READ_KEPT: usize = 1 << 20;
 /// How often the socket is read or written before other tasks get a turn.
@@ -55,6 +57,15 @@ pub(super) struct Pump<S> {
     header_sent: bool,
     assemblies: HashMap<u16, Assembly>,
     last_for_lapin: Instant,
+}
+
+impl<S> Drop for Pump<S> {
+    /// Ends every channel, also where the task panicked: nobody waits for ever.
+    fn drop(&mut self) {
+        let reason = self.wire.reason.get_or_init(|| "the task that reads the connection ended".to_owned());
+        self.wire.lose(Lost { reason: reason.as_str().into(), written: self.written, refusal: None });
+        self.lapin.end();
+    }
 }
 
 // === impl Pump ===
@@ -90,9 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             ended = std::future::poll_fn(|cx| self.poll(cx)) => ended,
         };
         // A reason that was set before is nearer to the cause: the broker's, or that of the task that gave the connection up.
-        let reason = wire.reason.get_or_init(|| ended);
-        wire.lose(Lost { reason: reason.as_str().into(), written: self.written, refusal: None });
-        self.lapin.end();
+        wire.reason.get_or_init(|| ended);
     }
 
     /// Works until nothing is left to do; ready with the reason when the connection has ended.
@@ -105,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             }
             let written = match self.poll_write(cx) {
                 Poll::Ready(Ok(written)) => written,
-                Poll::Ready(Err(error)) => return Poll::Ready(broken("writing to", &error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(self.last_words(cx, &error)),
                 Poll::Pending => false,
             };
             if !lapin_lives && self.written_to == self.writing.len() {
@@ -127,6 +136,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         Poll::Pending
     }
 
+    /// Handles what has arrived before writing failed: confirms, and the broker's own reason.
+    fn last_words(&mut self, cx: &mut Context<'_>, error: &io::Error) -> String {
+        while let Poll::Ready(Ok(1..)) = self.poll_read(cx) {
+            if self.handle_all().is_err() {
+                break;
+            }
+        }
+        broken("writing to", error)
+    }
+
     /// Writes what waits; `true` if something was written.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut any = false;
@@ -142,9 +161,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     return Poll::Ready(Ok(any));
                 }
             }
-            let written = match Pin::new(&mut self.socket).poll_write(cx, &self.writing[self.written_to..]) {
-                Poll::Ready(written) => written?,
+            let end = self.writing.len().min(self.written_to + WRITE);
+            let written = match Pin::new(&mut self.socket).poll_write(cx, &self.writing[self.written_to..end])
+            {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(error)) => {
+                    // A TLS stream may have sent a part before it failed, and does not say how much.
+                    self.written += (end - self.written_to) as u64;
+                    return Poll::Ready(Err(error));
+                }
                 Poll::Pending => {
+                    self.wire.congested.mark();
                     self.is_congested = true;
                     return if any { Poll::Ready(Ok(true)) } else { Poll::Pending };
                 }
@@ -253,6 +280,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
         match frame.kind {
             METHOD => self.handle_method(frame),
+            _ if self.wire.channel(frame.channel).is_none() => {
+                Err(format!("a content came on channel {}, which is not open", frame.channel))
+            }
             HEADER | BODY => {
                 let Some(assembly) = self.assemblies.remove(&frame.channel) else {
                     return Err("a content came that no method announced".to_owned());
@@ -284,6 +314,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     fn handle_method(&mut self, frame: Frame<'_>) -> Result<(), String> {
         let (id, fields) = method::split(frame.payload).ok_or("a method is too short")?;
         let head = match id {
+            method::BASIC_DELIVER | method::BASIC_RETURN if self.wire.channel(frame.channel).is_none() => {
+                return Err(format!("a content came on channel {}, which is not open", frame.channel));
+            }
             method::BASIC_DELIVER => Head::new(fields, method::read_deliver),
             method::BASIC_RETURN => Head::new(fields, method::read_return),
             _ => return self.wire.handle_method(frame, id, fields),
@@ -320,6 +353,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                 return Ok(());
             }
             method::CONNECTION_UNBLOCKED => {
+                self.wire.unblocked.mark();
                 self.wire.blocked.send_replace(None);
                 return Ok(());
             }

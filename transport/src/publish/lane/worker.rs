@@ -22,7 +22,7 @@ use crate::{
 
 /// How long to wait after a channel could not be opened.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A message that waits for its channel longer than this is a problem that the health shows.
+/// A message that waits to be sent for longer than this is a problem that the health shows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The task behind a [`Lane`].
@@ -36,7 +36,9 @@ pub(in crate::publish) struct Worker {
     pub(in crate::publish) problems: Problems,
     /// The present channel, last, and those before it on which something is still under way.
     pub(in crate::publish) channels: Vec<(Channel, Arc<Generation>)>,
-    pub(in crate::publish) problem: Option<Problem>,
+    pub(in crate::publish) problem: Option<(String, Problem)>,
+    /// How many confirms were overdue when it was looked last.
+    pub(in crate::publish) overdue_before: usize,
     /// Why no channel could be opened last.
     pub(in crate::publish) cause: Option<Error>,
 }
@@ -48,10 +50,6 @@ impl Worker {
     pub(in crate::publish) async fn run(mut self) {
         let closed = self.link.closed().clone();
         closed.run_until_cancelled(self.work()).await;
-        self.lane.close();
-        for (_, generation) in &self.channels {
-            generation.give_up("the client was closed");
-        }
     }
 
     async fn work(&mut self) {
@@ -135,38 +133,40 @@ impl Worker {
         let limit = config.publish.confirm_timeout;
         let waited = self.lane.expire(limit, || self.unsent(limit));
         let is_blocked = self.link.is_blocked_for_less_than(config.publish.blocked_timeout);
-        let mut under_way = 0;
         let mut overdue = 0;
         let mut given_up = false;
+        let mut ended = Vec::new();
         for (channel, generation) in &self.channels {
-            let UnderWay { open, overdue: late, is_hopeless, ended } = generation.expire(is_blocked);
-            under_way += open;
+            let UnderWay { open, overdue: late, is_hopeless, ended: is_over } = generation.expire(is_blocked);
             overdue += late;
             let clogs = late > 0 && self.overdue.clog(config.publish.window, config.publish.window_bytes);
             // What never comes must not take the window's places for ever, not even a few: a message that needs all of them waits for the
             // last one, and everyone else behind it.
-            if !ended && !is_blocked && (clogs || is_hopeless) {
+            let is_given_up = !is_over && !is_blocked && (clogs || is_hopeless);
+            if is_given_up {
                 generation.give_up(&format!("{late} confirms are overdue"));
-                given_up = true;
+                // A node that answers but confirms nothing to anybody is left for another.
+                self.link.doubt_confirms(limit);
             }
+            given_up |= is_given_up;
+            ended.push((is_over || is_given_up, open));
             if late > 0 && channel.is_open() {
                 channel.sender().wire().suspect("confirms are overdue".to_owned());
             }
         }
-        if given_up {
+        if given_up || overdue > self.overdue_before {
+            // What waits for one of these may be sent now, on this channel or on another.
             self.lane.wake();
         }
+        self.overdue_before = overdue;
         // Dropping a channel closes it.
         let present = self.channels.len().saturating_sub(1);
-        let mut at = 0;
-        self.channels.retain(|(_, generation)| {
-            let UnderWay { open, ended, .. } = generation.expire(is_blocked);
-            let is_needed = !ended && (at == present || open > 0);
-            at += 1;
-            is_needed
+        let mut ended = ended.into_iter().enumerate();
+        self.channels.retain(|_| {
+            ended.next().is_some_and(|(at, (is_over, open))| !is_over && (at == present || open > 0))
         });
         self.show(waited, overdue);
-        under_way > 0 || waited.is_some()
+        !self.channels.is_empty() || waited.is_some()
     }
 
     /// Shows in the health what waits too long.
@@ -175,25 +175,37 @@ impl Worker {
         let stuck = self.cause.is_some() || waited.is_some_and(|waited| waited >= patience);
         if !stuck && overdue == 0 {
             self.problem = None;
-        } else if self.problem.is_none() {
+        } else {
             let exchange = &self.exchange;
             let text = if stuck {
                 format!("no channel opens to publish to exchange `{exchange}`")
             } else {
                 format!("confirms of messages for exchange `{exchange}` are overdue")
             };
-            self.problem = Some(self.problems.begin(text));
+            if self.problem.as_ref().is_none_or(|(told, _)| *told != text) {
+                self.problem = Some((text.clone(), self.problems.begin(text)));
+            }
         }
     }
 
     fn unsent(&self, limit: Duration) -> Failure {
         let detail = format!(
-            "no channel was open for it within `publish.confirm_timeout`, {limit:?}; it was not sent"
+            "it could not be sent within `publish.confirm_timeout`, {limit:?}: no channel was open, or an earlier publish had no outcome"
         );
         let failure = Failure::new(PublishErrorKind::NotSent, detail);
         match &self.cause {
             Some(cause) => failure.because(copy(cause)),
             None => failure,
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Also where the task panicked: nobody waits for ever.
+        self.lane.close();
+        for (_, generation) in &self.channels {
+            generation.give_up("the client was closed");
         }
     }
 }
