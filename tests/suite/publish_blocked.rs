@@ -56,8 +56,10 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
     // The clock of a confirm stands still while the broker blocks, for as long as a publish would wait for that: no longer.
     let mut under_way = bounded.len() as u64;
     for outcome in timeout(SOON, futures_util::future::join_all(bounded)).await.expect("they have an end") {
-        let is_right =
-            outcome.as_ref().map_or_else(|error| error.may_be_stored(), |confirmed| confirmed.routed);
+        let is_right = match &outcome {
+            Ok(confirmed) => confirmed.routed,
+            Err(error) => error.may_be_stored(),
+        };
         assert!(is_right, "{outcome:?}");
     }
     let waiting = futures_util::future::join_all(unbounded);

@@ -105,8 +105,12 @@ pub(crate) fn put_back_report(cx: &Context) -> Option<Report> {
     is_put_back(cx).then(|| Report::recorded(&cx.metadata().headers))
 }
 
+/// A mark alone is not believed, since any peer can write it: it counts with the record of a failure in this very queue.
 fn is_put_back(cx: &Context) -> bool {
-    matches!(cx.metadata().headers.get(PUT_BACK), Some(HeaderValue::Bool(true)))
+    let headers = &cx.metadata().headers;
+    matches!(headers.get(PUT_BACK), Some(HeaderValue::Bool(true)))
+        && headers.get(header::ERROR_KIND).is_some()
+        && headers.text(header::ORIGIN_QUEUE) == Some(cx.queue().as_str())
 }
 
 fn copy(form: Form, queue: String, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
