@@ -28,7 +28,7 @@ fn a_wrong_variable_says_its_name_and_its_rule() {
         variables("GARENNE_HEARTBEAT", "10"),
         "variable `GARENNE_HEARTBEAT` must be a time with its unit, such as `10s`, but is `10`",
     );
-    check(variables("GARENNE_WINDOW", "0"), "setting `publish.window` must be at least 1, but is `0`");
+    check(variables("GARENNE_WINDOW", "0"), "variable `GARENNE_WINDOW` must be at least 1, but is `0`");
 }
 
 #[test]
