@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use garenne_shared::{ExchangeName, QueueName};
 use garenne_topology::{Declaration, Destination, Topology, Warning};
 
+pub(crate) use self::session::find_queue;
 use self::session::{Failure, Request, Session};
 use crate::{
     Applied, Declared, Error, ErrorKind, Verified,

@@ -1,12 +1,9 @@
 //! Asks the broker about a queue.
 
-use amq_protocol::{
-    protocol::{AMQPClass, queue as protocol},
-    types::FieldTable,
-};
+use amq_protocol::protocol::{AMQPClass, queue as protocol};
 use garenne_shared::QueueName;
 
-use crate::{Error, ErrorKind, QueueInfo, convert, link::Link};
+use crate::{Error, ErrorKind, QueueInfo, declare::find_queue, link::Link};
 
 /// Declares a queue passively, on a channel of its own, because a refusal closes that.
 pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueInfo, Error> {
@@ -23,18 +20,9 @@ pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueIn
 async fn ask(link: &Link, queue: &QueueName, what: &str) -> Result<QueueInfo, Error> {
     let limit = link.config().connection.rpc_timeout;
     let channel = link.open_channel(None).await?.channel;
-    let name = convert::short(queue.as_str())
+    let declare = find_queue(queue)
         .map_err(|error| Error::new(ErrorKind::Config, format!("{what} cannot be put into AMQP: {error}")))?;
-    let declare = protocol::AMQPMethod::Declare(protocol::Declare {
-        queue: name,
-        passive: true,
-        durable: false,
-        exclusive: false,
-        auto_delete: false,
-        nowait: false,
-        arguments: FieldTable::default(),
-    });
-    match channel.call(AMQPClass::Queue(declare), limit, what).await? {
+    match channel.call(declare, limit, what).await? {
         AMQPClass::Queue(protocol::AMQPMethod::DeclareOk(declared)) => {
             Ok(QueueInfo { ready: declared.message_count, consumers: declared.consumer_count })
         }

@@ -193,7 +193,8 @@ fn find_exchange(name: &ExchangeName) -> Result<AMQPClass, ConvertError> {
     Ok(AMQPClass::Exchange(exchanges::AMQPMethod::Declare(declare)))
 }
 
-fn find_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
+/// Asks for a queue by a passive declare, which changes nothing.
+pub(crate) fn find_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
     let declare = queues::Declare {
         queue: convert::short(name.as_str())?,
         passive: true,
