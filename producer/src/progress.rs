@@ -36,9 +36,8 @@ impl Progress {
 
     /// Decides what follows the failure of the running attempt.
     ///
-    /// `elapsed` is the time since the first attempt began, `attempt` that since the running one did. The delay counts from
-    /// the latter: what took long to fail has waited already, and a run of lost publishes that are awaited one after the
-    /// other does not wait for each.
+    /// `elapsed` is the time since the first attempt began, `attempt` the time since the running one did. Time already spent in
+    /// the failed attempt is subtracted from the delay.
     pub(crate) fn failed(
         &mut self,
         kind: PublishErrorKind,

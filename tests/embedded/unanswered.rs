@@ -194,3 +194,23 @@ async fn ten_thousand_refusals_on_one_connection_harm_nobody() {
     assert_eq!((health.publish.epoch, health.consume.epoch), (1, 1), "the connections stayed");
     client.close().await;
 }
+
+/// Whatever asks the broker has an end, also where there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_without_a_broker_has_an_end() {
+    let (broker, client) = start().await;
+    broker.stop().await;
+    let queue = QUEUE.into();
+    let asked = async {
+        [
+            client.delete(&topology()).await.expect_err("there is no broker"),
+            client.apply(&topology()).await.map(|_| ()).expect_err("there is no broker"),
+            client.verify(&topology()).await.map(|_| ()).expect_err("there is no broker"),
+            client.queue_info(&queue).await.map(|_| ()).expect_err("there is no broker"),
+        ]
+    };
+    for error in tokio::time::timeout(30 * SECONDS, asked).await.expect("each has an end") {
+        assert!(error.is_transient(), "{error}");
+    }
+    client.close().await;
+}

@@ -20,18 +20,18 @@ fn impatient(mut config: Config) -> Config {
     config
 }
 
-/// Returns the attempts of the next `Resubscribed`, after a `Cancelled`.
+/// Returns the attempts of the next `Resubscribed`, after a `SubscriptionLost`.
 async fn resubscribed(events: &mut Events) -> u32 {
-    let mut cancelled = false;
+    let mut lost = false;
     loop {
         match timeout(SOON, events.next()).await.expect("an event comes in time") {
-            Some(Event::Cancelled { queue, reason }) => {
+            Some(Event::SubscriptionLost { queue, reason }) => {
                 assert!([QUEUE, "mine"].contains(&queue.as_str()), "{queue}");
                 assert!(!reason.is_empty());
-                cancelled = true;
+                lost = true;
             }
             Some(Event::Resubscribed { attempts, .. }) => {
-                assert!(cancelled, "the loss is told before the return");
+                assert!(lost, "the loss is told before the return");
                 return attempts;
             }
             Some(_) => {}
@@ -113,7 +113,7 @@ async fn a_cut_under_load_loses_nothing_and_sends_no_stale_ack() {
     // One cut, one new connection: a stale ack would have closed the channel (406) and shown here.
     assert_eq!(client.health().consume.epoch, 2);
     while let Ok(Some(event)) = timeout(Duration::from_millis(10), events.next()).await {
-        assert!(!matches!(event, Event::Cancelled { .. }), "{event:?}");
+        assert!(!matches!(event, Event::SubscriptionLost { .. }), "{event:?}");
     }
 }
 
@@ -212,7 +212,7 @@ async fn handlers_that_finish_in_any_order_while_the_connection_is_cut_lose_noth
     subscriber.close(SOON).await.expect("everything is settled");
     expect(&vhost, 0, 0).await;
     while let Ok(Some(event)) = timeout(Duration::from_millis(10), events.next()).await {
-        assert!(!matches!(event, Event::Cancelled { .. }), "more losses than cuts: {event:?}");
+        assert!(!matches!(event, Event::SubscriptionLost { .. }), "more losses than cuts: {event:?}");
     }
 }
 

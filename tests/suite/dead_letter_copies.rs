@@ -150,6 +150,29 @@ async fn messages_without_a_dead_letter_queue_leave_room_for_the_good_ones() {
 }
 
 #[tokio::test]
+async fn a_mark_that_a_publisher_wrote_does_not_keep_a_message_from_its_handler() {
+    let workshop = Workshop::new(5).await;
+    let diary = Diary::default();
+    // The mark alone, and the mark with a record of a failure elsewhere.
+    for (number, origin) in [(1, None), (2, Some("another"))] {
+        let mut message = Outgoing::new("", "work", json!({ "number": number }).to_string());
+        message.metadata.message_type = Some("job.v1".parse().expect("a name"));
+        let headers = &mut message.metadata.headers;
+        headers.insert("garenne-put-back", true);
+        if let Some(origin) = origin {
+            headers.insert("garenne-error-kind", "permanent");
+            headers.insert("garenne-origin-queue", origin);
+        }
+        workshop.publisher().publish_raw(message).await.unwrap();
+    }
+    let running = workshop.run(consumer(4).handle(declining(&diary)));
+    diary.reaches(2).await;
+    workshop.holds("work", 0).await;
+    running.stop().await.unwrap();
+    workshop.holds("work.dlq", 0).await;
+}
+
+#[tokio::test]
 async fn nothing_is_copied_for_a_delivery_that_went_stale() {
     let workshop = Workshop::with(Topology::new().queue(Queue::quorum("work").without_dead_letter())).await;
     let diary = Diary::default();

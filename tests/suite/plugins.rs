@@ -17,6 +17,12 @@ async fn a_missing_plugin_is_named_and_the_client_goes_on() {
     broker.stop().await;
     broker.start_again().await;
     check_plugin_missing(&client).await;
+    // The broker closes the connection over the one and does not name it: the other is not blamed.
+    let good = Topology::new().exchange(Exchange::topic("good").bound_elsewhere());
+    for _ in 0..20 {
+        let (_, applied) = tokio::join!(check_plugin_missing(&client), client.apply(&good));
+        applied.expect("nothing is wrong with this one");
+    }
     client.apply(&orders()).await.expect("another topology is applied on a new connection");
     client.close().await;
 }

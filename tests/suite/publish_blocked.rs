@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use garenne_shared::{Config, Outgoing};
 use garenne_tests::{OwnBroker, SECONDS, Vhost, eventually};
 use garenne_transport::{Client, PublishErrorKind};
 use serde_json::json;
@@ -17,6 +18,7 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
     let broker = OwnBroker::start().await;
     let vhost = Vhost::on(&broker).await;
     vhost.declare_queue(QUEUE, json!({})).await;
+    vhost.declare_queue("left", json!({})).await;
     let mut config = vhost.config();
     config.publish.blocked_timeout = LIMIT;
     config.publish.confirm_timeout = LIMIT;
@@ -44,6 +46,8 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
         })
         .await;
     }
+
+    closing_does_not_wait_for_the_end_of_the_alarm(vhost.config()).await;
 
     let asked = Instant::now();
     let refused = timeout(SOON, channel.send(direct("refused"))).await.expect("it does not wait for ever");
@@ -82,4 +86,21 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
     holds(&vhost, under_way + 4).await;
     client.close().await;
     patient.close().await;
+}
+
+async fn closing_does_not_wait_for_the_end_of_the_alarm(mut config: Config) {
+    config.publish.confirm_timeout = Duration::from_millis(200);
+    config.publish.blocked_timeout = Duration::from_millis(200);
+    config.connection.rpc_timeout = Duration::from_secs(3600);
+    let client = Client::connect(config).await.expect("the broker is there");
+    let channel = client.confirm_channel();
+    eventually(SOON, "the connection is blocked", async || {
+        if client.health().publish.blocked_for.is_some() {
+            return Ok(());
+        }
+        let sent = channel.send(Outgoing::new("", "left", "x")).await;
+        Err(sent.map(|_| ()).map_err(|error| error.to_string()))
+    })
+    .await;
+    timeout(SOON, client.close()).await.expect("the broker does not answer, and is not waited for");
 }

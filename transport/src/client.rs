@@ -232,11 +232,13 @@ impl Client {
 
     /// Deletes the queues and exchanges that the topology declares, with the messages in them; external objects stay.
     ///
-    /// For what was declared for a test or a single run. To delete what does not exist succeeds. Without a connection it waits for one.
+    /// For what was declared for a test or a single run. To delete what does not exist succeeds. A lost connection is waited
+    /// for, up to `connection.rpc_timeout` for each object.
     ///
     /// # Errors
     ///
-    /// [`AccessRefused`](crate::ErrorKind::AccessRefused) without the permission to configure an object; what comes after it stays.
+    /// [`AccessRefused`](crate::ErrorKind::AccessRefused) without the permission to configure an object; what comes after it stays,
+    /// [`TimedOut`](crate::ErrorKind::TimedOut) if there is no connection for so long.
     ///
     /// # Cancel safety
     ///

@@ -8,8 +8,7 @@ use std::{sync::Arc, time::Duration};
 use garenne_shared::{ExchangeName, QueueName};
 use garenne_topology::{Declaration, Destination, Topology, Warning};
 
-pub(crate) use self::session::find_queue;
-use self::session::{Failure, Request, Session};
+pub(crate) use self::session::{Failure, Request, Session, find_queue};
 use crate::{
     Applied, Declared, Error, ErrorKind, Verified,
     link::Link,
@@ -90,10 +89,7 @@ fn externals(topology: &Topology) -> Vec<Destination> {
 /// Looks for one exchange within the limit for requests.
 pub(crate) async fn look_for_exchange(link: &Link, exchange: &ExchangeName) -> Result<(), Error> {
     let mut session = Session::new(link);
-    match session.perform(Request::FindExchange(exchange)).await {
-        Ok(()) => Ok(()),
-        Err(Failure::Refused { error, .. } | Failure::Other(error)) => Err(error),
-    }
+    session.perform(Request::FindExchange(exchange)).await.map_err(Failure::error)
 }
 
 /// Declares one object. It is asked for first, to tell what was created from what was there already.

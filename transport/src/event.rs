@@ -66,8 +66,8 @@ pub enum Event {
         /// The connection.
         role: Role,
     },
-    /// A subscription ended without our asking: queue deleted, channel closed, connection lost.
-    Cancelled {
+    /// A subscription ended without our asking: queue deleted, channel closed, connection lost. It is being opened again.
+    SubscriptionLost {
         /// The queue.
         queue: QueueName,
         /// Why.

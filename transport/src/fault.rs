@@ -1,5 +1,6 @@
 //! What the broker's refusals and lapin's errors mean.
 
+use amq_protocol::protocol::AMQPClass;
 use lapin::{ErrorKind as LapinKind, protocol::AMQPErrorKind};
 
 use crate::{Error, ErrorKind, wire::End};
@@ -28,6 +29,13 @@ pub(crate) fn ended(end: &End, what: &str) -> Error {
         ),
         End::Closed => Error::new(ErrorKind::Closed, format!("the channel was closed while {what}")),
     }
+}
+
+/// Says that an answer is not one to what was asked.
+pub(crate) fn unexpected(answer: &AMQPClass, what: &str) -> Error {
+    let (class, method) = (answer.get_amqp_class_id(), answer.get_amqp_method_id());
+    let message = format!("the broker answered with the method {class}.{method} while {what}");
+    Error::new(ErrorKind::Refused, message)
 }
 
 /// The reply codes of AMQP 0-9-1 (section 1.2.2), as RabbitMQ uses them.

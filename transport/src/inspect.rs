@@ -3,7 +3,7 @@
 use amq_protocol::protocol::{AMQPClass, queue as protocol};
 use garenne_shared::QueueName;
 
-use crate::{Error, ErrorKind, QueueInfo, declare::find_queue, link::Link};
+use crate::{Error, ErrorKind, QueueInfo, declare::find_queue, fault::unexpected, link::Link};
 
 /// Declares a queue passively, on a channel of its own, because a refusal closes that.
 pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueInfo, Error> {
@@ -26,6 +26,6 @@ async fn ask(link: &Link, queue: &QueueName, what: &str) -> Result<QueueInfo, Er
         AMQPClass::Queue(protocol::AMQPMethod::DeclareOk(declared)) => {
             Ok(QueueInfo { ready: declared.message_count, consumers: declared.consumer_count })
         }
-        _ => Err(Error::new(ErrorKind::Refused, format!("the broker gave no answer to {what}"))),
+        other => Err(unexpected(&other, what)),
     }
 }

@@ -18,8 +18,10 @@ pub(crate) struct Connection {
     pub(crate) name: String,
     pub(crate) client_properties: FieldTable,
     /// What was agreed on.
+    #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only the management API asks"))]
     pub(crate) tuned: TuneOk,
     /// Milliseconds since 1970.
+    #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only the management API asks"))]
     pub(crate) connected_at: u64,
     pub(crate) channels: HashMap<ChannelId, Channel>,
     /// Whether its client cannot take more deliveries now.

@@ -39,6 +39,7 @@ impl Transaction {
     }
 
     /// Returns the deliveries that were settled.
+    #[cfg(any(feature = "management", test))]
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Unacked> {
         self.settled.iter().flat_map(|(settled, _)| settled)
     }

@@ -74,6 +74,11 @@ impl Registration {
         Self { registry, subscribed: false }
     }
 
+    /// Returns how many subscriptions the client has.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.registry.subscriptions()
+    }
+
     pub(super) fn set_subscribed(&mut self, subscribed: bool) {
         if self.subscribed == subscribed {
             return;

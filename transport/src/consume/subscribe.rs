@@ -12,7 +12,7 @@ use super::{
     intake::{Feed, Intake},
 };
 use crate::{
-    Error, ErrorKind, convert,
+    Error, ErrorKind, convert, fault,
     link::Link,
     wire::{Channel, Sink},
 };
@@ -104,7 +104,7 @@ impl Opener {
             AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag })) => {
                 Ok(Live { channel, tag: consumer_tag, epoch: opened.epoch })
             }
-            other => Err(unexpected(&other, &what)),
+            other => Err(fault::unexpected(&other, &what)),
         }
     }
 
@@ -177,9 +177,4 @@ impl Opener {
     ) -> Result<AMQPClass, Error> {
         channel.call(AMQPClass::Basic(method), self.limit, what).await
     }
-}
-
-fn unexpected(method: &AMQPClass, what: &str) -> Error {
-    let ids = (method.get_amqp_class_id(), method.get_amqp_method_id());
-    Error::new(ErrorKind::Refused, format!("the broker answered with the method {ids:?} while {what}"))
 }

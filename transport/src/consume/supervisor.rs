@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use garenne_shared::QueueName;
+use garenne_shared::{Chain, QueueName};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
+    time::{Instant, interval, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,11 +23,14 @@ use crate::{
     wire::End as ChannelEnd,
 };
 
-/// How often a subscription is looked at while nothing happens.
+/// How often it is looked at whether the channel still lives while what is being handled is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A consumer that has delivered nothing for this long, and holds nothing, is asked for a sign of life of its queue.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
+
+/// The subscriptions of a client together ask no more often than this.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// How long to wait after the broker cancelled a consumer. RabbitMQ may still be deleting its queue, and a subscription
 /// during that time closes the connection with 541.
@@ -119,7 +122,7 @@ impl Supervisor {
                 Event::Subscribed
             }
             Err(error) => {
-                tracing::warn!(queue = %self.queue, attempts = failed + 1, %error, "could not subscribe again");
+                tracing::warn!(queue = %self.queue, attempts = failed + 1, error = %Chain(&error), "could not subscribe again");
                 metric::subscribe_failed(&self.queue);
                 if error.kind() == ErrorKind::TimedOut {
                     self.doubt(epoch);
@@ -138,15 +141,15 @@ impl Supervisor {
     /// Waits until the consumer is gone or somebody wants something.
     async fn watch(&mut self, watched: &mut Option<Watched>) -> Event {
         let Some(Watched { live, since }) = watched.as_ref() else { return Event::Ended { stable: false } };
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut probed = Instant::now();
         let end = loop {
+            let idle = self.settler.idle_for().min(probed.elapsed());
+            let left = self.probe_after().saturating_sub(idle);
             tokio::select! {
                 biased;
                 event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => return event,
                 () = self.intake.ended() => {}
-                _ = look.tick() => {}
+                () = sleep(left) => {}
             }
             if let Some(end) = self.intake.take_end() {
                 break end;
@@ -166,6 +169,15 @@ impl Supervisor {
         Event::Ended { stable }
     }
 
+    /// Returns how long nothing may be delivered before the queue is asked, which differs a little each time.
+    ///
+    /// One subscription that gets no answer costs the whole connection, so it is enough that some of many ask.
+    fn probe_after(&self) -> Duration {
+        let subscriptions = self.registration.as_ref().map_or(1, Registration::subscriptions);
+        let share = PROBE_EVERY.saturating_mul(u32::try_from(subscriptions).unwrap_or(u32::MAX));
+        PROBE_AFTER.max(share).mul_f64(1.0 + 0.1 * fastrand::f64())
+    }
+
     /// Asks the queue for a sign of life; returns an error if there is none.
     async fn probe(&mut self, epoch: u64) -> Option<Error> {
         if self.settler.resume_offset().is_some() {
@@ -176,7 +188,7 @@ impl Supervisor {
         let (mut ended, mut wish) = (self.link.state(), self.wish.clone());
         tokio::select! {
             probed = self.opener.probe(&self.link, limit) => probed.err().inspect(|error| {
-                tracing::warn!(queue = %self.queue, %error, "queue gives no sign of life");
+                tracing::warn!(queue = %self.queue, error = %Chain(error), "queue gives no sign of life");
             }),
             _ = ended.wait_for(|state| state.epoch != epoch || state.phase != Phase::Connected) => None,
             _ = wished(&mut wish, &self.closing, self.link.closed(), Wish::Run) => None,
@@ -195,7 +207,7 @@ impl Supervisor {
         let reason = end.to_string();
         tracing::warn!(queue = %self.queue, reason, unsettled, "subscription ended without our asking, subscribing again");
         metric::subscription_lost(&self.queue);
-        self.announce(event::Event::Cancelled { queue: self.queue.clone(), reason });
+        self.announce(event::Event::SubscriptionLost { queue: self.queue.clone(), reason });
         if alive {
             self.opener.close(&watched.live.channel).await;
             let mut wish = self.wish.clone();

@@ -21,7 +21,7 @@ use crate::{
 
 /// One conversation with the broker.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
+pub(crate) struct Session<'a> {
     source: Source<'a>,
     /// The limit for each request.
     limit: Duration,
@@ -39,18 +39,22 @@ enum Source<'a> {
 
 /// What the broker is asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Request<'a> {
+pub(crate) enum Request<'a> {
     /// Whether an exchange exists.
     FindExchange(&'a ExchangeName),
     /// Whether a queue exists.
     FindQueue(&'a QueueName),
     /// To declare an object, or to agree that it is there just so.
     Declare(&'a Declaration),
+    /// To delete an exchange; that there is none is no failure.
+    DeleteExchange(&'a ExchangeName),
+    /// To delete a queue with its messages; that there is none is no failure.
+    DeleteQueue(&'a QueueName),
 }
 
 /// Why a request failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The broker refused, with this reply code and text.
     Refused { code: u16, text: String, error: Error },
     /// It did not get that far.
@@ -60,13 +64,13 @@ pub(super) enum Failure {
 // === impl Session ===
 
 impl<'a> Session<'a> {
-    pub(super) fn new(link: &'a Link) -> Self {
+    pub(crate) fn new(link: &'a Link) -> Self {
         let limit = link.config().connection.rpc_timeout;
         Self { source: Source::Link(link), limit, channel: None }
     }
 
     /// Begins a conversation on one connection, and no other after it.
-    pub(super) const fn on(wire: &'a Arc<Wire>, limit: Duration) -> Self {
+    pub(crate) const fn on(wire: &'a Arc<Wire>, limit: Duration) -> Self {
         Self { source: Source::Wire(wire), limit, channel: None }
     }
 
@@ -78,7 +82,7 @@ impl<'a> Session<'a> {
     }
 
     /// Performs a request within the limit for requests. A lost connection is waited for within it; a refusal is final.
-    pub(super) async fn perform(&mut self, request: Request<'_>) -> Result<(), Failure> {
+    pub(crate) async fn perform(&mut self, request: Request<'_>) -> Result<(), Failure> {
         let limit = self.limit;
         let mut lost = None;
         timeout(limit, self.attempts(request, &mut lost)).await.unwrap_or_else(|_| {
@@ -112,7 +116,9 @@ impl<'a> Session<'a> {
                     return Err(Failure::Refused { code, text: text.as_ref().to_owned(), error });
                 }
                 // An unknown type of exchange closes the connection (503): asking again would do so again.
-                Some(End::Lost(Lost { refusal: Some(refusal), .. })) if is_about(&refusal, ids) => {
+                Some(End::Lost(Lost { refusal: Some(refusal), .. }))
+                    if request.is_refused_by(&refusal, ids) =>
+                {
                     return Err(Failure::Refused { code: refusal.code, text: refusal.text.clone(), error });
                 }
                 _ => {
@@ -124,7 +130,7 @@ impl<'a> Session<'a> {
     }
 
     /// Closes the channel. What was declared stands, whatever becomes of it.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Some(channel) = self.channel {
             channel.close(self.limit).await;
         }
@@ -141,7 +147,25 @@ impl Request<'_> {
             Self::Declare(Declaration::Exchange(exchange)) => declare_exchange(exchange),
             Self::Declare(Declaration::Queue(queue)) => declare_queue(queue),
             Self::Declare(Declaration::Binding(binding)) => bind(binding),
+            Self::DeleteExchange(name) => delete_exchange(name),
+            Self::DeleteQueue(name) => delete_queue(name),
         }
+    }
+
+    /// Returns whether the broker closed the connection over this request, whose method is `ids`, and not over another of the same kind
+    /// or for reasons that have nothing to do with it.
+    fn is_refused_by(&self, refusal: &Refusal, ids: (u16, u16)) -> bool {
+        /// `CONNECTION_FORCED` and `INTERNAL_ERROR`.
+        const TRANSIENT: [u16; 2] = [320, 541];
+        let is_about_a_type = refusal.text.contains("exchange type");
+        let is_ours = match self {
+            // The broker names no channel, only the type that it does not know; two declarations may be under way at the same time.
+            Self::Declare(Declaration::Exchange(exchange)) => {
+                !is_about_a_type || refusal.text.contains(&format!("'{}'", exchange.kind.as_str()))
+            }
+            _ => !is_about_a_type,
+        };
+        refusal.cause == ids && is_ours && !TRANSIENT.contains(&refusal.code)
     }
 
     /// Returns what is done, for a sentence.
@@ -153,6 +177,8 @@ impl Request<'_> {
                 format!("binding {}", show_declaration(declaration))
             }
             Self::Declare(declaration) => format!("declaring {}", show_declaration(declaration)),
+            Self::DeleteExchange(name) => format!("deleting {}", exchange(name)),
+            Self::DeleteQueue(name) => format!("deleting {}", queue(name)),
         }
     }
 }
@@ -160,8 +186,15 @@ impl Request<'_> {
 // === impl Failure ===
 
 impl Failure {
+    /// Returns the error as it came.
+    pub(crate) fn error(self) -> Error {
+        match self {
+            Self::Refused { error, .. } | Self::Other(error) => error,
+        }
+    }
+
     /// Explains the failure to declare an object.
-    pub(super) fn into_error(self, declaration: &Declaration) -> Error {
+    pub(crate) fn into_error(self, declaration: &Declaration) -> Error {
         match self {
             Self::Refused { code, text, error } => {
                 refusal::explain(declaration, code, &text).unwrap_or(error)
@@ -169,13 +202,6 @@ impl Failure {
             Self::Other(error) => error,
         }
     }
-}
-
-/// Returns whether the broker closed the connection over such a request, and not for reasons that have nothing to do with it.
-fn is_about(refusal: &Refusal, ids: (u16, u16)) -> bool {
-    /// `CONNECTION_FORCED` and `INTERNAL_ERROR`.
-    const TRANSIENT: [u16; 2] = [320, 541];
-    refusal.cause == ids && !TRANSIENT.contains(&refusal.code)
 }
 
 fn find_exchange(name: &ExchangeName) -> Result<AMQPClass, ConvertError> {
@@ -205,6 +231,18 @@ pub(crate) fn find_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
         arguments: FieldTable::default(),
     };
     Ok(AMQPClass::Queue(queues::AMQPMethod::Declare(declare)))
+}
+
+fn delete_exchange(name: &ExchangeName) -> Result<AMQPClass, ConvertError> {
+    let delete =
+        exchanges::Delete { exchange: convert::short(name.as_str())?, if_unused: false, nowait: false };
+    Ok(AMQPClass::Exchange(exchanges::AMQPMethod::Delete(delete)))
+}
+
+fn delete_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
+    let queue = convert::short(name.as_str())?;
+    let delete = queues::Delete { queue, if_unused: false, if_empty: false, nowait: false };
+    Ok(AMQPClass::Queue(queues::AMQPMethod::Delete(delete)))
 }
 
 fn declare_exchange(exchange: &ExchangeDeclaration) -> Result<AMQPClass, ConvertError> {

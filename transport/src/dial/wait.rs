@@ -1,6 +1,6 @@
 //! The first connect of a client, which may wait for a broker that is not up yet.
 
-use garenne_shared::Config;
+use garenne_shared::{Chain, Config};
 use tokio::time::{Instant, sleep};
 
 use super::{Dialed, dial};
@@ -24,7 +24,7 @@ pub(crate) async fn until_dialed(config: &Config, runtime: &IoRuntime) -> Result
         let Some(delay) = delay else { return Err(error) };
         // One more attempt at the end, whatever the delay.
         let delay = delay.min(left);
-        tracing::warn!(%error, failed, ?delay, ?left, "no broker yet, waiting for one");
+        tracing::warn!(error = %Chain(&error), failed, ?delay, ?left, "no broker yet, waiting for one");
         sleep(delay).await;
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
-use garenne_shared::config::Address;
+use garenne_shared::{Chain, config::Address};
 use lapin::{Connection, Event as LapinEvent};
 use tokio::{
     sync::watch,
@@ -35,6 +35,9 @@ const FAILURES_AFTER_UP: u32 = 3;
 /// How long a broker may take to answer `channel.close`. RabbitMQ handles the requests of a channel in order, and one that needs a
 /// queue whose node is gone ends when the node counts as down, after `net_ticktime` (60 s by default).
 const CLOSE_LIMIT: Duration = Duration::from_secs(75);
+
+/// How long a broker may take to answer `connection.close` while it blocks publishers.
+const CLOSE_BLOCKED_LIMIT: Duration = Duration::from_millis(500);
 
 /// Whoever waits before another attempt and hears that another connection came up tries within this time.
 const JITTER: Duration = Duration::from_millis(200);
@@ -80,7 +83,7 @@ impl Supervisor {
                 End::Closed => {
                     // At once, so that nobody looks for the connection that has just been taken away.
                     self.closed();
-                    self.close(&dialed.connection).await;
+                    self.close(&dialed).await;
                     return;
                 }
             }
@@ -133,9 +136,9 @@ impl Supervisor {
     fn complain(&self, error: &Error, failed: u32, delay: Duration) {
         let role = self.link.0.role;
         if error.kind() == ErrorKind::AccessRefused {
-            tracing::error!(%role, failed, ?delay, %error, "broker refuses the connection, trying again");
+            tracing::error!(%role, failed, ?delay, error = %Chain(error), "broker refuses the connection, trying again");
         } else {
-            tracing::warn!(%role, failed, ?delay, %error, "cannot connect, trying again");
+            tracing::warn!(%role, failed, ?delay, error = %Chain(error), "cannot connect, trying again");
         }
     }
 
@@ -154,7 +157,7 @@ impl Supervisor {
                     tracing::info!(objects = applied.declared.len(), "declared the topology again");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the topology cannot be declared again");
+                    tracing::error!(error = %Chain(&error), "the topology cannot be declared again");
                     problem = Some(problems.begin(format!("the topology cannot be declared again: {error}")));
                 }
             }
@@ -277,8 +280,12 @@ impl Supervisor {
     }
 
     /// Closes politely within the limit; the kill handle does the rest.
-    async fn close(&self, connection: &Connection) {
+    async fn close(&self, dialed: &Dialed) {
+        let Dialed { connection, wire, .. } = dialed;
         let limit = self.link.config().connection.rpc_timeout;
+        // A broker that blocks publishers does not read their connections: it would answer when the alarm is over.
+        let is_blocked = wire.blocked().borrow().is_some();
+        let limit = if is_blocked { limit.min(CLOSE_BLOCKED_LIMIT) } else { limit };
         match timeout(limit, silent(connection.close(200, "closed by the application".into()))).await {
             Ok(Ok(())) => tracing::debug!(role = %self.link.0.role, "connection closed"),
             Ok(Err(error)) => {

@@ -308,7 +308,8 @@ fn told(verdict: Verdict, mandatory: bool) -> Told {
 
 /// The broker closed the channel over the only publish on it.
 fn refused(cause: Error) -> Failure {
-    if cause.kind() == ErrorKind::NotFound {
+    // The only 404 of a publish; a 404 with another text is told as it is.
+    if cause.kind() == ErrorKind::NotFound && cause.to_string().contains("no exchange") {
         return missing_exchange(cause);
     }
     let detail = "the broker refused it and closed the channel; it is not stored";

@@ -126,7 +126,10 @@ impl Channel {
         });
         if sent.is_ok() {
             // A dropped future drops the handle, which closes what may be open by then.
-            channel.answer(waiting, limit, "opening a channel").await?;
+            let answer = channel.answer(waiting, limit, "opening a channel").await?;
+            if !matches!(answer, AMQPClass::Channel(channel::AMQPMethod::OpenOk(_))) {
+                return Err(fault::unexpected(&answer, "opening a channel"));
+            }
             let opened = wire.outbox.change(&state.life, &[Stage::Opening], Stage::Open, |_| {});
             if opened.is_ok() {
                 return Ok(channel);

@@ -143,5 +143,7 @@ fn answered(state: &State, frame: Frame<'_>, id: Id) -> Result<(), String> {
 }
 
 pub(super) fn malformed((class, method): Id) -> String {
-    format!("the method {class}.{method} of the peer is malformed")
+    format!(
+        "the peer does not speak AMQP 0-9-1: its method {class}.{method} is malformed, or on the wrong channel"
+    )
 }

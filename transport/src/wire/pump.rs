@@ -1,5 +1,7 @@
 //! The task that owns the socket: reads frames and gives each to whom it belongs, writes what waits.
 
+mod connection;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     io,
@@ -12,13 +14,13 @@ use std::{
 use futures_util::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Blocked, LAPIN_FRAME_MAX, Wire,
+    Wire,
     assembly::{Assembly, Head, Step},
     dispatch::malformed,
     frame::{self, BODY, Frame, HEADER, HEARTBEAT, HEARTBEAT_FRAME, METHOD, Next},
     method::{self, Gathered},
     pipe::PumpEnd,
-    sink::{Lost, Refusal},
+    sink::Lost,
 };
 use crate::dial::hint;
 
@@ -329,57 +331,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             }
             Entry::Occupied(_) => Err("a method came in the middle of a content".to_owned()),
         }
-    }
-
-    /// Handles a frame of channel 0: what lapin need not know is kept from it.
-    fn handle_connection(&mut self, frame: Frame<'_>) -> Result<(), String> {
-        let Some((id, fields)) = (frame.kind == METHOD).then(|| method::split(frame.payload)).flatten()
-        else {
-            self.for_lapin(frame.bytes);
-            return Ok(());
-        };
-        match id {
-            method::CONNECTION_START => self.wire.introduced(frame.bytes),
-            method::CONNECTION_TUNE => {
-                let tune = method::read_tune(fields).ok_or_else(|| malformed(id))?;
-                self.wire.agree(tune.frame_max);
-                self.for_lapin(&method::with_frame_max(frame.bytes, LAPIN_FRAME_MAX));
-                return Ok(());
-            }
-            // lapin would write nothing any more, not even a close.
-            method::CONNECTION_BLOCKED => {
-                let reason = method::read_blocked(fields).ok_or_else(|| malformed(id))?;
-                self.wire.blocked.send_replace(Some(Blocked { since: Instant::now(), reason }));
-                return Ok(());
-            }
-            method::CONNECTION_UNBLOCKED => {
-                self.wire.unblocked.mark();
-                self.wire.blocked.send_replace(None);
-                return Ok(());
-            }
-            method::CONNECTION_CLOSE => {
-                let close = method::read_close(fields).ok_or_else(|| malformed(id))?;
-                let reason = format!("the broker closed the connection: {} {}", close.code, close.text);
-                let reason = self.wire.reason.get_or_init(|| reason);
-                let method::Close { code, text, cause } = close;
-                let refusal = Some(Arc::new(Refusal { code, text, cause }));
-                self.wire.lose_channels(Lost {
-                    reason: reason.as_str().into(),
-                    written: self.written,
-                    refusal,
-                });
-            }
-            _ => {}
-        }
-        match method::readable(id, frame.payload) {
-            None => self.for_lapin(frame.bytes),
-            Some(payload) => {
-                let mut bytes = Vec::with_capacity(frame.bytes.len());
-                frame::write(&mut bytes, METHOD, 0, |out| out.extend_from_slice(&payload));
-                self.for_lapin(&bytes);
-            }
-        }
-        Ok(())
     }
 
     fn for_lapin(&mut self, bytes: &[u8]) {

@@ -53,14 +53,13 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
         process::run(&mut test, LIMIT)
     });
     steps.run("suites on the embedded broker", || {
-        // Its tests mostly wait, and each has a broker of its own.
-        let target =
-            ["test", "--package", "garenne-tests", "--test", EMBEDDED_TARGET, "--", "--test-threads=8"];
-        cargo(&target)
+        // Its tests mostly wait, and each has a broker of its own. The whole workspace is named for its features: one package alone has
+        // others, and would be built anew.
+        cargo(&["test", "--workspace", "--test", EMBEDDED_TARGET, "--", "--test-threads=8"])
     });
     steps.run("conformance, the half of the embedded broker", || {
         // Filtered by the module that the embedded broker's tests are in; the broker tier runs both halves.
-        cargo(&["test", "--package", "garenne-tests", "--test", "conformance", "--", "::embedded::"])
+        cargo(&["test", "--workspace", "--test", "conformance", "--", "::embedded::"])
     });
     steps.run(EMBEDDED_DEMO, suite::embedded_demo);
     steps.run("documentation tests", || cargo(&["test", "--workspace", "--no-fail-fast", "--doc"]));

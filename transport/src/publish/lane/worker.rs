@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use amq_protocol::protocol::{AMQPClass, confirm};
-use garenne_shared::ExchangeName;
+use garenne_shared::{Chain, ExchangeName};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Lane, Step};
@@ -90,7 +90,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                tracing::warn!(exchange = %self.exchange, %error, "no channel to publish on, trying again");
+                tracing::warn!(exchange = %self.exchange, error = %Chain(&error), "no channel to publish on, trying again");
                 self.cause = Some(error);
                 self.while_ticking(sleep(PAUSE)).await;
             }
