@@ -37,7 +37,7 @@ impl Ending {
         self.cut_short.fetch_add(count as u64, Relaxed);
     }
 
-    /// Notes that a delivery was settled after the stop, or could not be because its connection was lost.
+    /// Notes that a delivery was settled after the stop, or could not be because it had gone stale.
     pub(crate) fn settled(&self, current: bool) {
         let counter = if current { &self.settled } else { &self.stale };
         counter.fetch_add(1, Relaxed);
@@ -66,7 +66,8 @@ impl Ending {
         }
         if stale > 0 {
             let message = format!(
-                "{stale} messages were handled, but their connection was lost during the stop; the broker delivers them again"
+                "{stale} messages were handled, but could not be settled: the broker had taken them back, at a lost connection or at its \
+                 consumer timeout; it delivers them again"
             );
             return Err(Error::new(ErrorKind::HandedBack, message));
         }

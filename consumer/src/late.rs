@@ -62,7 +62,7 @@ impl Late {
         }
         let timeout = work.pipeline.consumer().timeout;
         tracing::warn!(
-            %queue, id, message_type, attempt, ?elapsed, ?timeout,
+            %queue, id, message_type, attempt, ?elapsed, handler_timeout = ?timeout,
             "the broker took a message back while its handler runs, and delivers it again: it has waited longer than the broker's \
              consumer timeout, or the queue is gone; raise the timeout (policy `consumer-timeout`, argument `x-consumer-timeout`), \
              lower the handler's (`Consumer::timeout`), or lower the prefetch, since the wait in line counts, too"
@@ -80,10 +80,18 @@ impl Late {
         match handled {
             Ok(()) if self.how == Stale::TakenBack => {
                 work.station.tally.finished_late(cx.incoming());
-                tracing::warn!(
-                    %queue, id, ?elapsed,
-                    "handled, but too late to be acknowledged: with a message id it is acknowledged when it comes again"
-                );
+                if id.is_some() {
+                    tracing::warn!(
+                        %queue, id, ?elapsed,
+                        "handled, but too late to be acknowledged: it is acknowledged when it comes again"
+                    );
+                } else {
+                    tracing::warn!(
+                        %queue, ?elapsed,
+                        "handled, but too late to be acknowledged, and it will be handled again, because it has no message id to recognize \
+                         it by: let its publisher set one"
+                    );
+                }
             }
             Ok(()) => {
                 tracing::info!(%queue, id, ?elapsed, "handled after its connection was lost: it may come again");

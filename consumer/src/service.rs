@@ -35,7 +35,7 @@ use crate::{
 /// | ending | [`run_until`](Self::run_until) returns |
 /// |---|---|
 /// | clean: whatever had begun was finished and settled | `Ok(())` |
-/// | handed back: handlers were still running at the drain timeout, or their connection was lost during the stop | [`ErrorKind::HandedBack`] |
+/// | handed back: handlers were still running at the drain timeout, or the broker had taken messages back before they were settled | [`ErrorKind::HandedBack`] |
 /// | forced: a second signal, or whatever [`Force`] stands for | [`ErrorKind::Forced`] |
 ///
 /// After the last two the broker delivers again what was not settled.
@@ -99,7 +99,15 @@ impl Service {
     pub async fn run_until<F: Into<Force>>(self, shutdown: impl Future<Output = F>) -> Result<(), Error> {
         let (stop, ending) = (CancellationToken::new(), Arc::new(Ending::default()));
         let drain_timeout = self.drain_timeout;
-        let runners = self.subscribe(&stop, &ending).await?;
+        let mut shutdown = pin!(shutdown);
+        let runners = tokio::select! {
+            biased;
+            _ = &mut shutdown => {
+                tracing::info!("stopping before every queue was subscribed to");
+                return Ok(());
+            }
+            runners = self.subscribe(&stop, &ending) => runners?,
+        };
         let watches: Vec<_> = runners.iter().map(|runner| Arc::clone(&runner.work.watch)).collect();
         let _watchdog = Watchdog::start(watches.clone()).map_err(|error| {
             Error::new(ErrorKind::Config, "the thread that watches handlers cannot be started")
@@ -112,7 +120,7 @@ impl Service {
         let mut outcome = Ok(());
         let mut force = Force::from(());
         tokio::select! {
-            forced_by = shutdown => {
+            forced_by = &mut shutdown => {
                 tracing::info!("stopping");
                 force = forced_by.into();
             }

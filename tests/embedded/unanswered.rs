@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use garenne_embedded::{AnswerFault, Broker, Fault};
-use garenne_shared::{Config, Outgoing, Retry};
+use garenne_shared::{Config, ExchangeName, Outgoing, Retry};
 use garenne_tests::{SECONDS, eventually};
 use garenne_topology::{Exchange, Queue, Topology};
 use garenne_transport::{Client, Settlement, Subscriber, Subscription};
@@ -192,6 +192,35 @@ async fn ten_thousand_refusals_on_one_connection_harm_nobody() {
     read(&mut subscriber, 5).await;
     let health = client.health();
     assert_eq!((health.publish.epoch, health.consume.epoch), (1, 1), "the connections stayed");
+    client.close().await;
+}
+
+/// Lanes that have nothing to send give their channels to those that have.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_to_more_exchanges_than_there_are_channels_works() {
+    let broker = Broker::builder().channel_max(3).start().await.expect("the broker starts");
+    let mut config = Config::from_url(broker.url()).expect("the broker's URL is valid");
+    config.publish.confirm_timeout = 60 * SECONDS;
+    let client = Client::connect(config).await.expect("it answers");
+    let mut topology = Topology::new();
+    let mut queue = Queue::quorum(QUEUE);
+    let exchange = |n: u32| ExchangeName::try_from(format!("e{n}")).expect("a name");
+    for n in 0..12 {
+        topology = topology.exchange(Exchange::fanout(exchange(n)));
+        queue = queue.bind(exchange(n), "");
+    }
+    client.apply(&topology.queue(queue)).await.expect("the topology is applied");
+    let channel = client.confirm_channel();
+    for n in (0..12).chain(0..12) {
+        let published = publish(&channel, Outgoing::new(exchange(n), "", "x"));
+        let published = tokio::time::timeout(30 * SECONDS, published).await.expect("it has an end");
+        published.unwrap_or_else(|error| panic!("exchange e{n}: {error}"));
+    }
+    eventually(30 * SECONDS, "nothing is wrong any more", async || match client.health() {
+        health if health.is_ready() => Ok(()),
+        health => Err(health),
+    })
+    .await;
     client.close().await;
 }
 

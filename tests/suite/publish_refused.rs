@@ -60,8 +60,8 @@ async fn a_missing_exchange_harms_nobody_who_is_in_flight() {
     // Declared at last, it is found with the next publish.
     exchange(&vhost, "missing").await;
     let error =
-        publish(&channel, Outgoing::new("missing", "in.eu", "body")).await.expect_err("no queue is bound");
-    assert!(error.to_string().contains("no queue is bound"), "{error}");
+        publish(&channel, Outgoing::new("missing", "in.eu", "body")).await.expect_err("no binding matches");
+    assert!(error.to_string().contains("no binding of the exchange matches"), "{error}");
     client.close().await;
 }
 

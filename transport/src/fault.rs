@@ -50,5 +50,6 @@ fn refused(code: u16, text: &str, is_hard: bool, what: &str) -> Error {
         _ if is_hard => (ErrorKind::ConnectionLost, ""),
         _ => (ErrorKind::Refused, ""),
     };
+    let text = text.trim_end_matches('.');
     Error::new(kind, format!("the broker refused while {what}: {code} {text}{remedy}"))
 }

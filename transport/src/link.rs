@@ -24,7 +24,7 @@ use self::supervisor::Supervisor;
 use crate::{
     ConnectionHealth, ConnectionState, Error, ErrorKind, Event, Role,
     dial::Dialed,
-    problem::Problems,
+    problem::{Problem, Problems},
     runtime::IoRuntime,
     wire::{Blocked, Channel, Sink, Wire},
 };
@@ -198,6 +198,11 @@ impl Link {
         {
             wire.kill(reason);
         }
+    }
+
+    /// Shows a problem in the health until it is dropped.
+    pub(crate) fn problem(&self, text: String) -> Problem {
+        self.0.shared.problems.begin(text)
     }
 
     /// Returns where events go.

@@ -266,8 +266,8 @@ impl Wire {
             return Err(Error::new(
                 ErrorKind::Exhausted,
                 format!(
-                    "a connection has at most {max} channels, and all of them are in use; use fewer subscriptions a client, or raise \
-                     `channel_max` of the broker"
+                    "a connection has at most {max} channels, and all of them are in use; use another client for a part of the \
+                     subscriptions or of the exchanges that are published to, or raise `channel_max` of the broker"
                 ),
             ));
         }

@@ -201,8 +201,9 @@ impl Sender<'_> {
         let (queue, id) = (self.cx.queue(), self.cx.message_id());
         self.work.metrics.shortened(form.as_str());
         tracing::warn!(
-            %queue, id, form = form.as_str(), error = self.report.text(),
-            "the dead letter does not carry the whole of its error: there is no room beside its own headers, or they were refused"
+            %queue, id, form = form.as_str(),
+            "the dead letter carries only a part of the error: the headers of the message leave no room for more, or the broker refused the \
+             longer copy"
         );
     }
 

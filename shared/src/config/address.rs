@@ -2,10 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{ConfigError, url};
 use crate::Secret;
+
+/// What is not encoded in the vhost of a URL: the unreserved characters (RFC 3986, section 2.3).
+const VHOST: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The address of one broker: where it is, who we are, which vhost.
 ///
@@ -75,8 +79,11 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "amqps" } else { "amqp" };
-        let vhost = if self.vhost == "/" { "" } else { &self.vhost };
-        write!(f, "{scheme}://{}/{vhost}", self.authority())
+        write!(f, "{scheme}://{}/", self.authority())?;
+        if self.vhost != "/" {
+            write!(f, "{}", utf8_percent_encode(&self.vhost, VHOST))?;
+        }
+        Ok(())
     }
 }
 

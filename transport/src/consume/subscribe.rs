@@ -81,10 +81,11 @@ impl Opener {
     ) -> Result<Live, Error> {
         let feed = Arc::new(intake.begin());
         let sink: Arc<dyn Sink> = Arc::<Feed>::clone(&feed);
-        let opened = link.open_channel(Some(sink)).await?;
+        let what = format!("subscribing to queue `{}`", self.queue);
+        let opened = link.open_channel(Some(sink)).await;
+        let opened = opened.map_err(|error| Error::new(error.kind(), format!("{what}: {error}")))?;
         let channel = opened.channel;
         intake.attach(&feed, &channel);
-        let what = format!("subscribing to queue `{}`", self.queue);
         self.qos(&channel, &what).await?;
         let mut arguments = self.arguments.clone();
         if let Some(offset) = resume_offset {

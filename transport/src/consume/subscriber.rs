@@ -2,7 +2,7 @@
 
 use std::{fmt, future::poll_fn, sync::Arc, task::ready, time::Duration};
 
-use garenne_shared::QueueName;
+use garenne_shared::{Chain, QueueName};
 use tokio::{
     sync::watch,
     task::{JoinHandle, coop},
@@ -53,6 +53,8 @@ impl Subscriber {
         let settler = Arc::new(Settler::new(queue.clone(), limits));
         let (over_tx, over) = watch::channel(false);
         let intake = Arc::new(Intake::new(settler.clone(), over_tx));
+        // Wanted from now on: the health is not ready before it is up.
+        let registration = Some(Registration::new(registry.clone()));
         let first = open_first(&link, &opener, &intake, &queue).await?;
         let (wish, wish_rx) = watch::channel(Wish::Run);
         let supervisor = Supervisor {
@@ -63,7 +65,8 @@ impl Subscriber {
             settler,
             wish: wish_rx,
             closing: registry.closing().clone(),
-            registration: Some(Registration::new(registry.clone())),
+            registration,
+            problem: None,
         };
         let task = Some(link.spawn(registry.track(supervisor.run(first))));
         Ok(Self { queue, intake, wish, over, task, limit })
@@ -182,6 +185,7 @@ async fn open_first(
             }
         };
         failed += 1;
+        tracing::warn!(%queue, failed, error = %Chain(&error), "cannot subscribe yet");
         let delay = connection.reconnect.delay(failed).filter(|delay| Instant::now() + *delay < deadline);
         match delay {
             Some(delay) if error.is_transient() => sleep(delay).await,

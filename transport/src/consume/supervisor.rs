@@ -20,6 +20,7 @@ use crate::{
     Error, ErrorKind, event,
     link::{Link, Phase},
     metric,
+    problem::Problem,
     wire::End as ChannelEnd,
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Supervisor {
     pub(super) closing: CancellationToken,
     /// `None` once no deliveries are wanted any more.
     pub(super) registration: Option<Registration>,
+    /// Why the queue cannot be subscribed to at the moment.
+    pub(super) problem: Option<(String, Problem)>,
 }
 
 /// A live consumer and since when.
@@ -99,6 +102,7 @@ impl Supervisor {
     }
 
     fn begin(&mut self, live: Live) -> Watched {
+        self.problem = None;
         self.set_subscribed(true);
         Watched { live, since: Instant::now() }
     }
@@ -124,6 +128,10 @@ impl Supervisor {
             Err(error) => {
                 tracing::warn!(queue = %self.queue, attempts = failed + 1, error = %Chain(&error), "could not subscribe again");
                 metric::subscribe_failed(&self.queue);
+                let text = format!("queue `{}` cannot be subscribed to: {error}", self.queue);
+                if self.problem.as_ref().is_none_or(|(told, _)| *told != text) {
+                    self.problem = Some((text.clone(), self.link.problem(text)));
+                }
                 if error.kind() == ErrorKind::TimedOut {
                     self.doubt(epoch);
                 }
@@ -162,7 +170,7 @@ impl Supervisor {
             }
         };
         let is_lost = matches!(end, End::Channel(ChannelEnd::Lost(_)));
-        let stable = is_lost || (since.elapsed() >= STABLE_AFTER && !matches!(end, End::Cancelled));
+        let stable = is_lost || since.elapsed() >= STABLE_AFTER;
         if let Some(watched) = watched.take() {
             self.forget(watched, &end).await;
         }
@@ -243,6 +251,7 @@ impl Supervisor {
     /// Ends the deliveries and waits to be closed.
     async fn linger(&mut self) -> Event {
         self.registration = None;
+        self.problem = None;
         self.intake.finish();
         wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Cancel).await
     }

@@ -108,7 +108,23 @@ fn read(metadata: &mut Metadata, properties: &[u8]) -> Option<()> {
 
 /// Reads a table as far as it can be read.
 fn table(bytes: &[u8], depth: usize) -> Headers {
-    entries(bytes, depth).map(|entry| (escape(entry.name), entry.value)).collect()
+    let mut headers = Headers::new();
+    for entry in entries(bytes, depth) {
+        let name = shown(entry.name, |name| headers.get(name).is_some());
+        headers.insert(name, entry.value);
+    }
+    headers
+}
+
+/// Returns the name that a header is shown by: its own, unless it is taken.
+///
+/// A table may hold a name twice, and a name that is not UTF-8 is escaped and may look like another. The first keeps it.
+pub(super) fn shown(name: &[u8], is_taken: impl Fn(&str) -> bool) -> String {
+    let mut shown = escape(name);
+    while is_taken(&shown) {
+        shown.push_str("\\again");
+    }
+    shown
 }
 
 /// One entry of a table.
@@ -162,7 +178,8 @@ fn read_value(fields: &mut Fields<'_>, depth: usize) -> Option<HeaderValue> {
         b'D' => {
             // The value is signed (AMQP 0-9-1 section 4.2.5.5).
             let (scale, value) = (fields.u8()?, i32::from_be_bytes(fields.array()?));
-            HeaderValue::Float(f64::from(value) / 10_f64.powi(scale.into()))
+            // Read as text, which rounds once: no digit is lost at any scale.
+            HeaderValue::Float(format!("{value}e-{scale}").parse().unwrap_or(f64::NAN))
         }
         b'T' => HeaderValue::Timestamp(fields.u64()?),
         b'S' => text_or_bytes(fields.long()?),

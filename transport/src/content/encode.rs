@@ -6,9 +6,7 @@ use std::{
 };
 
 use bytes::BufMut as _;
-use garenne_shared::{
-    DeliveryMode, HeaderValue, Headers, MessageType, Metadata, Original, TextProperty, escape,
-};
+use garenne_shared::{DeliveryMode, HeaderValue, Headers, MessageType, Metadata, Original, TextProperty};
 
 use super::{
     MAX_DEPTH, PERSISTENT, TRANSIENT,
@@ -174,8 +172,11 @@ impl Source for NoOriginal {
 impl<'a> WithOriginal<'a> {
     fn new(original: &'a Original) -> Self {
         let shown = decode::metadata(original.properties());
-        let headers = decode::headers(original.properties());
-        Self { original, shown, headers: headers.map(|header| (escape(header.name), header)).collect() }
+        let mut headers = HashMap::new();
+        for header in decode::headers(original.properties()) {
+            headers.insert(decode::shown(header.name, |name| headers.contains_key(name)), header);
+        }
+        Self { original, shown, headers }
     }
 }
 

@@ -218,6 +218,35 @@ fn a_type_that_is_no_name_is_escaped_and_not_taken_for_none() {
 }
 
 #[test]
+fn names_that_look_alike_are_all_kept_and_go_out_as_they_came() {
+    // A name twice, one that is not UTF-8, and one that looks as that is shown.
+    let mut table = Vec::new();
+    for (name, value) in [(&b"a"[..], 1_u8), (b"a", 2), (b"caf\xe9", 3), (b"caf\\xe9", 4)] {
+        table.push(u8::try_from(name.len()).unwrap());
+        table.extend_from_slice(name);
+        table.extend_from_slice(&[b'B', value]);
+    }
+    let properties = with_headers(&table);
+    let mut found = delivered(&properties);
+    let values: Vec<_> = found.headers.iter().map(|(_, value)| value.clone()).collect();
+    assert_eq!(values, [1, 2, 3, 4].map(HeaderValue::Int));
+    // Also where something else was changed.
+    found.app_id = Some("other".to_owned());
+    let sent = encode(&found).unwrap();
+    assert!(sent.windows(table.len()).any(|bytes| bytes == table), "{sent:?}");
+}
+
+#[test]
+fn a_decimal_keeps_its_digits_at_every_scale() {
+    for (scale, value, shown) in [(255, 314_i32, 3.14e-253), (0, -7, -7.0), (1, -15, -1.5)] {
+        let mut table = vec![1, b'd', b'D', scale];
+        table.extend_from_slice(&value.to_be_bytes());
+        let found = delivered(&with_headers(&table));
+        assert_eq!(found.headers.get("d"), Some(&HeaderValue::Float(shown)));
+    }
+}
+
+#[test]
 fn every_type_of_field_is_read() {
     let mut given = FieldTable::default();
     let values = [

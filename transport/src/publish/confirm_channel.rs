@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use garenne_shared::{ExchangeName, Metadata, Outgoing, RoutingKey, TextProperty, escape};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
     time::{sleep, timeout},
 };
 
@@ -42,6 +42,8 @@ struct Inner {
     lanes: Mutex<HashMap<ExchangeName, Arc<Lane>>>,
     identities: Identities,
     problems: Problems,
+    /// Told to all lanes when one of them finds no free channel.
+    wanted: Arc<Notify>,
 }
 
 // === impl ConfirmChannel ===
@@ -58,6 +60,7 @@ impl ConfirmChannel {
             lanes: Mutex::default(),
             identities: Identities::default(),
             problems,
+            wanted: Arc::default(),
             link,
         }))
     }
@@ -228,6 +231,8 @@ impl ConfirmChannel {
                 problem: None,
                 overdue_before: 0,
                 cause: None,
+                complained: None,
+                wanted: Arc::clone(&self.0.wanted),
             };
             self.0.link.spawn(worker.run());
             lane

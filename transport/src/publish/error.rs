@@ -132,6 +132,9 @@ impl PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exchange, routing_key, detail, .. } = self;
+        if *exchange == ExchangeName::DEFAULT {
+            return write!(f, "publish to the default exchange with key `{routing_key}`: {detail}");
+        }
         write!(f, "publish to exchange `{exchange}` with key `{routing_key}`: {detail}")
     }
 }

@@ -9,10 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use garenne_shared::ExchangeName;
+
 use super::{
     Confirmed, PublishErrorKind,
     clock::Clock,
-    command::{Command, Failure, Identities, Told},
+    command::{Command, Encoded, Failure, Identities, Told},
     confirms::{Confirms, Verdict},
     lane::Lane,
 };
@@ -203,7 +205,7 @@ impl Sink for Generation {
         let mut inner = self.lock();
         let Inner { confirms, overdue, .. } = &mut *inner;
         confirms.confirmed(confirm, |publish, verdict| {
-            let outcome = told(verdict, publish.command.message.mandatory);
+            let outcome = told(verdict, &publish.command.message);
             self.tell(overdue, publish.command, outcome);
         });
         drop(inner);
@@ -290,14 +292,18 @@ impl Overdue {
 }
 
 /// Says what a verdict means.
-fn told(verdict: Verdict, mandatory: bool) -> Told {
+fn told(verdict: Verdict, message: &Encoded) -> Told {
     let refused = |kind, detail: &'static str| Err(Failure::new(kind, detail));
     match verdict {
         // Of a publish that is not mandatory the broker never says whether a queue took it.
-        Verdict::Taken => Ok(Confirmed { routed: mandatory, latency: Duration::ZERO }),
+        Verdict::Taken => Ok(Confirmed { routed: message.mandatory, latency: Duration::ZERO }),
         Verdict::Returned => refused(
             PublishErrorKind::Unroutable,
-            "no queue is bound for its routing key; apply the topology or allow unroutable messages",
+            if message.exchange == ExchangeName::DEFAULT {
+                "no queue has this name; apply the topology or correct the name"
+            } else {
+                "no binding of the exchange matches it; apply the topology or allow unroutable messages"
+            },
         ),
         Verdict::Nacked => refused(
             PublishErrorKind::Nacked,

@@ -131,6 +131,17 @@ impl Lane {
         self.lock().current = None;
     }
 
+    /// Publishes on the present channel no longer if nothing waits; returns whether that is so.
+    pub(super) fn detach_if_idle(&self) -> bool {
+        let mut state = self.lock();
+        let is_idle = state.backlog.is_empty()
+            && state.current.as_ref().is_none_or(|generation| generation.waiting() == 0);
+        if is_idle {
+            state.current = None;
+        }
+        is_idle
+    }
+
     /// Notes that an exchange exists, as far as is known.
     pub(super) fn found(&self, exchange: ExchangeName) {
         self.lock().known.insert(exchange);

@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use amq_protocol::protocol::{AMQPClass, confirm};
 use garenne_shared::{Chain, ExchangeName};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
 
 use super::{Lane, Step};
 use crate::{
@@ -22,6 +25,8 @@ use crate::{
 
 /// How long to wait after a channel could not be opened.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How often it is logged that no channel opens.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// A message that waits to be sent for longer than this is a problem that the health shows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -41,6 +46,10 @@ pub(in crate::publish) struct Worker {
     pub(in crate::publish) overdue_before: usize,
     /// Why no channel could be opened last.
     pub(in crate::publish) cause: Option<Error>,
+    /// When that was logged last.
+    pub(in crate::publish) complained: Option<Instant>,
+    /// Told to all lanes when one of them finds no free channel.
+    pub(in crate::publish) wanted: Arc<Notify>,
 }
 
 // === impl Worker ===
@@ -55,6 +64,8 @@ impl Worker {
     async fn work(&mut self) {
         loop {
             match self.lane.advance() {
+                // Nobody waits for a channel, and those that do need it more.
+                Step::Rest if self.lacks_a_place() => self.give_up_opening(),
                 // What could not be opened is tried until it can, so that the health does not tell of yesterday.
                 Step::Rest if self.cause.is_some() => self.open().await,
                 Step::Rest => self.rest().await,
@@ -65,15 +76,29 @@ impl Worker {
         }
     }
 
-    /// Waits until there is something to do.
+    /// Waits until there is something to do. An idle channel is closed when another lane finds none.
     async fn rest(&mut self) {
-        let lane = Arc::clone(&self.lane);
-        let woken = lane.wake.notified();
-        if self.tick() {
-            self.while_ticking(woken).await;
-        } else {
-            woken.await;
+        let (lane, wanted) = (Arc::clone(&self.lane), Arc::clone(&self.wanted));
+        let work = async {
+            tokio::select! {
+                () = lane.wake.notified() => false,
+                () = wanted.notified() => true,
+            }
+        };
+        let is_wanted = if self.tick() { self.while_ticking(work).await } else { work.await };
+        if is_wanted && self.lane.detach_if_idle() {
+            self.channels.retain(|(_, generation)| generation.waiting() > 0);
         }
+    }
+
+    /// Returns whether the last channel did not open because the connection has no more of them.
+    fn lacks_a_place(&self) -> bool {
+        self.cause.as_ref().is_some_and(|cause| cause.kind() == ErrorKind::Exhausted)
+    }
+
+    fn give_up_opening(&mut self) {
+        self.cause = None;
+        self.problem = None;
     }
 
     async fn open(&mut self) {
@@ -84,17 +109,32 @@ impl Worker {
         match self.while_ticking(opening).await {
             Ok(channel) => {
                 self.cause = None;
+                self.complained = None;
                 if generation.begin(channel.sender()) {
                     self.lane.begin(Arc::clone(&generation));
                     self.channels.push((channel, generation));
                 }
             }
             Err(error) => {
-                tracing::warn!(exchange = %self.exchange, error = %Chain(&error), "no channel to publish on, trying again");
+                self.complain(&error);
+                if error.kind() == ErrorKind::Exhausted {
+                    self.wanted.notify_waiters();
+                }
                 self.cause = Some(error);
                 self.while_ticking(sleep(PAUSE)).await;
             }
         }
+    }
+
+    /// Logs that no channel opens, not at every attempt.
+    fn complain(&mut self, error: &Error) {
+        let exchange = &self.exchange;
+        if self.complained.is_some_and(|at| at.elapsed() < COMPLAIN_EVERY) {
+            tracing::debug!(%exchange, error = %Chain(error), "no channel to publish on, trying again");
+            return;
+        }
+        tracing::warn!(%exchange, error = %Chain(error), "no channel to publish on, trying again");
+        self.complained = Some(Instant::now());
     }
 
     /// Makes sure that an exchange exists, on a channel of its own, because a refusal closes that.
@@ -189,9 +229,11 @@ impl Worker {
     }
 
     fn unsent(&self, limit: Duration) -> Failure {
-        let detail = format!(
-            "it could not be sent within `publish.confirm_timeout`, {limit:?}: no channel was open, or an earlier publish had no outcome"
-        );
+        let why = match &self.cause {
+            Some(_) => "no channel could be opened",
+            None => "there was no connection, or an earlier publish had no outcome",
+        };
+        let detail = format!("it could not be sent within `publish.confirm_timeout`, {limit:?}: {why}");
         let failure = Failure::new(PublishErrorKind::NotSent, detail);
         match &self.cause {
             Some(cause) => failure.because(copy(cause)),
