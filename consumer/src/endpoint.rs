@@ -54,6 +54,15 @@ impl Future for Handling<'_> {
     }
 }
 
+impl std::fmt::Debug for Handling<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Replying(_) => "Replying",
+        })
+    }
+}
+
 // === impl Typed ===
 
 impl<M, R, H> Typed<M, R, H> {

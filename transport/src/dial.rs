@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_rs::{TokioRuntime, traits::Reactor};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use garenne_shared::{Config, config::Address};
 use lapin::{
     Connection, ConnectionProperties,
@@ -18,7 +19,12 @@ use lapin::{
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, runtime::Handle, sync::mpsc, time::timeout};
+use tokio::{
+    net::TcpStream,
+    runtime::Handle,
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
 
 use crate::{
     Error, ErrorKind, Role,
@@ -32,6 +38,9 @@ type Stream = AsyncTcpStream<<TokioRuntime as Reactor>::TcpStream>;
 
 /// How long a silent peer is trusted at the TCP level, beside the heartbeats: idle time before the first probe.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// After this time without an answer another attempt begins beside the first.
+const BESIDE_AFTER: Duration = Duration::from_millis(1500);
 
 /// How many bytes the kernel takes that it has not sent yet: 128 KiB.
 #[cfg(target_os = "linux")]
@@ -58,7 +67,13 @@ impl Drop for KillOnDrop {
     }
 }
 
+/// The number of an attempt, counted from 0, and how it ended.
+type Attempted<'a> = (usize, &'a Address, Result<Dialed, Error>);
+
 /// Tries every endpoint once, in random order, the one that was lost last at the end.
+///
+/// A peer that accepts and then says nothing holds nobody up: after a while the next endpoint is tried beside it, and the first one again
+/// where there is no other. The first connection that opens is taken.
 pub(crate) async fn dial(
     config: &Config,
     role: Role,
@@ -68,31 +83,72 @@ pub(crate) async fn dial(
     let mut endpoints: Vec<&Address> = config.endpoints.iter().collect();
     fastrand::shuffle(&mut endpoints);
     endpoints.sort_by_key(|endpoint| Some(*endpoint) == last);
-    let mut causes = String::new();
-    let mut refused = None;
-    for endpoint in endpoints {
-        match dial_one(config, endpoint, role, runtime).await {
-            Ok(dialed) => return Ok(dialed),
-            Err(error) if error.kind() == ErrorKind::Config => return Err(error),
-            Err(error) => {
-                let separator = if causes.is_empty() { "" } else { "; " };
-                let _ = write!(causes, "{separator}{endpoint}: {error}");
-                // Another node may take us: limits of connections are each node's own.
-                if error.kind() == ErrorKind::AccessRefused {
-                    refused.get_or_insert(error);
+    let mut failures = Failures::default();
+    let mut attempts: FuturesUnordered<BoxFuture<'_, Attempted<'_>>> = FuturesUnordered::new();
+    let (mut begun, mut next_at) = (0, Instant::now());
+    while failures.count < endpoints.len() {
+        tokio::select! {
+            biased;
+            Some((number, endpoint, dialed)) = attempts.next() => match dialed {
+                Ok(dialed) => return Ok(dialed),
+                Err(error) if error.kind() == ErrorKind::Config => return Err(error),
+                // Those that were tried beside others are tried again later anyway.
+                Err(error) if number < endpoints.len() => {
+                    failures.add(endpoint, error);
+                    if begun < endpoints.len() {
+                        next_at = Instant::now();
+                    }
                 }
+                Err(_) => {}
+            },
+            () = sleep_until(next_at) => {
+                let (number, endpoint) = (begun, endpoints[begun % endpoints.len()]);
+                attempts.push(Box::pin(async move {
+                    (number, endpoint, dial_one(config, endpoint, role, runtime).await)
+                }));
+                begun += 1;
+                next_at = Instant::now() + BESIDE_AFTER;
             }
         }
     }
-    if let Some(refused) = refused {
-        return Err(refused);
+    Err(failures.into())
+}
+
+/// Why no endpoint could be reached.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    causes: String,
+    refused: Option<Error>,
+}
+
+// === impl Failures ===
+
+impl Failures {
+    fn add(&mut self, endpoint: &Address, error: Error) {
+        let separator = if self.causes.is_empty() { "" } else { "; " };
+        let _ = write!(self.causes, "{separator}{endpoint}: {error}");
+        self.count += 1;
+        // Another node may take us: limits of connections are each node's own.
+        if error.kind() == ErrorKind::AccessRefused {
+            self.refused.get_or_insert(error);
+        }
     }
-    let message = if causes.is_empty() {
-        "a client needs at least one endpoint, but the configuration has none".to_owned()
-    } else {
-        format!("no broker can be reached ({causes}); check the address and that the broker runs")
-    };
-    Err(Error::new(ErrorKind::Unreachable, message))
+}
+
+impl From<Failures> for Error {
+    fn from(failures: Failures) -> Self {
+        let Failures { causes, refused, .. } = failures;
+        if let Some(refused) = refused {
+            return refused;
+        }
+        let message = if causes.is_empty() {
+            "a client needs at least one endpoint, but the configuration has none".to_owned()
+        } else {
+            format!("no broker can be reached ({causes}); check the address and that the broker runs")
+        };
+        Self::new(ErrorKind::Unreachable, message)
+    }
 }
 
 async fn dial_one(
