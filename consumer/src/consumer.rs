@@ -6,7 +6,7 @@ use garenne_shared::{Message, MessageType, NameError, QueueName, Retry};
 use garenne_topology::{DeadLetters, QueueContract};
 
 use crate::{
-    Context, Failure, Handler, Layer, Response, Route,
+    Context, Failure, Handler, Layer, Route,
     dispatch::Dispatch,
     endpoint::{Endpoint, Raw},
     route::HandledBy as _,
@@ -101,7 +101,7 @@ impl Consumer {
         }
     }
 
-    /// Handles messages of type `M` with a handler, which may return a [`Reply`](crate::Reply); may be called once for each type.
+    /// Handles messages of type `M` with a handler; may be called once for each type.
     ///
     /// Where one value handles several types, [`route`](Self::route) says which is meant.
     ///
@@ -111,8 +111,22 @@ impl Consumer {
     ///
     /// Panics if a handler of the type was added before: a wiring mistake.
     #[track_caller]
-    pub fn handle<M: Message, R: Response, H: Handler<M, R>>(self, handler: H) -> Self {
+    pub fn handle<M: Message, H: Handler<M>>(self, handler: H) -> Self {
         self.route(M::handled_by(handler))
+    }
+
+    /// Handles messages of type `M` with a handler that returns a reply; may be called once for each type.
+    ///
+    /// The reply is published to the `reply_to` queue of the message, with its correlation id or, without one, its message id, and
+    /// confirmed before the message is acknowledged. A message without `reply_to` gets none. A requester that is gone loses the reply:
+    /// that is no failure of the handler.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a handler of the type was added before: a wiring mistake.
+    #[track_caller]
+    pub fn respond<M: Message, R: Message, H: Handler<M, R>>(self, handler: H) -> Self {
+        self.route(M::answered_by(handler))
     }
 
     /// Handles the messages of one type as the route says, such as `OrderPlaced::handled_by(handler)`.

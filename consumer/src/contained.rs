@@ -29,8 +29,17 @@ impl<'a, F> Contained<'a, F>
 where
     F: Future<Output: Into<Outcome>> + Unpin,
 {
-    pub(crate) const fn new(future: F, pulse: Option<&'a Pulse>, what: &'static str) -> Self {
-        Self { what, future: Some(future), pulse }
+    /// Makes the future, and contains it; a panic while it is made is a failure as any other.
+    pub(crate) fn new(
+        make: impl FnOnce() -> F,
+        pulse: Option<&'a Pulse>,
+        what: &'static str,
+    ) -> Result<Self, Report> {
+        let _beat = pulse.map(Pulse::beat);
+        match catch_unwind(AssertUnwindSafe(make)) {
+            Ok(future) => Ok(Self { what, future: Some(future), pulse }),
+            Err(panic) => Err(Report::panic(what, panic)),
+        }
     }
 
     /// Drops the future at its timeout; what it ends with replaces the timeout if that is a panic.
@@ -43,9 +52,9 @@ where
         let what = self.what;
         let future = self.future.take()?;
         let _beat = self.pulse.map(Pulse::beat);
-        catch_unwind(AssertUnwindSafe(move || drop(future))).err().map(|panic| {
-            Report::panic(&format!("{what}, {when},"), panic)
-        })
+        catch_unwind(AssertUnwindSafe(move || drop(future)))
+            .err()
+            .map(|panic| Report::panic(&format!("{what}, {when},"), panic))
     }
 }
 
@@ -64,9 +73,7 @@ where
         let polled = {
             let _beat = this.pulse.map(Pulse::beat);
             // The error is read and dropped in here, because both are code of the service.
-            catch_unwind(AssertUnwindSafe(|| {
-                Pin::new(future).poll(cx).map(Into::into)
-            }))
+            catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx).map(Into::into)))
         };
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,

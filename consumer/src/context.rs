@@ -220,9 +220,10 @@ impl Context {
         if deferred.is_empty() || !outcome.is_done() {
             return outcome;
         }
-        deferred.into_iter().try_fold(outcome, |outcome, message| Ok(outcome.publish(message?))).unwrap_or_else(
-            |error: PublishError| Outcome::failed(&Failure::dead_letter(error)),
-        )
+        deferred
+            .into_iter()
+            .try_fold(outcome, |outcome, message| Ok(outcome.publish(message?)))
+            .unwrap_or_else(|error: PublishError| Outcome::failed(&Failure::dead_letter(error)))
     }
 
     fn deferred(&self) -> std::sync::MutexGuard<'_, Vec<Result<Outgoing, PublishError>>> {

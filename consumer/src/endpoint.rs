@@ -9,7 +9,7 @@ use std::{
 
 use garenne_shared::{CodecErrorKind, Codecs, Message, Outgoing};
 
-use crate::{Context, Failure, FailureKind, Handler, Outcome, Response};
+use crate::{Context, Failure, FailureKind, Handler, Outcome, reply};
 
 /// A future without its type.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -21,15 +21,21 @@ pub(crate) trait Endpoint: Send + Sync {
 }
 
 /// The handling of one message by its handler. That of a handler without replies, the usual one, takes no box more.
-pub enum Handling<'a> {
+pub(crate) enum Handling<'a> {
     /// It returns nothing.
     Plain(BoxFuture<'a, Result<(), Failure>>),
     /// It may return a reply.
     Replying(BoxFuture<'a, Result<Option<Outgoing>, Failure>>),
 }
 
-/// A handler of one message type.
-pub(crate) struct Typed<M, R, H> {
+/// A handler of one message type that returns nothing.
+pub(crate) struct Typed<M, H> {
+    handler: H,
+    message: PhantomData<fn(M)>,
+}
+
+/// A handler of one message type that returns a reply.
+pub(crate) struct Replying<M, R, H> {
     handler: H,
     types: PhantomData<fn(M) -> R>,
 }
@@ -54,38 +60,49 @@ impl Future for Handling<'_> {
     }
 }
 
-impl std::fmt::Debug for Handling<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Plain(_) => "Plain",
-            Self::Replying(_) => "Replying",
+// === impl Typed ===
+
+impl<M, H> Typed<M, H> {
+    pub(crate) const fn new(handler: H) -> Self {
+        Self { handler, message: PhantomData }
+    }
+}
+
+impl<M: Message, H: Handler<M>> Endpoint for Typed<M, H> {
+    fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a> {
+        Handling::Plain(match decode(&cx, codecs) {
+            Ok(message) => self.handler.handle(message, cx),
+            Err(failure) => Box::pin(std::future::ready(Err(failure))),
         })
     }
 }
 
-// === impl Typed ===
+// === impl Replying ===
 
-impl<M, R, H> Typed<M, R, H> {
+impl<M, R, H> Replying<M, R, H> {
     pub(crate) const fn new(handler: H) -> Self {
         Self { handler, types: PhantomData }
     }
 }
 
-impl<M: Message, R: Response, H: Handler<M, R>> Endpoint for Typed<M, R, H> {
+impl<M: Message, R: Message, H: Handler<M, R>> Endpoint for Replying<M, R, H> {
     fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a> {
-        let incoming = cx.incoming();
-        match codecs.decode(incoming.metadata.content_type.as_deref(), &incoming.body) {
-            Ok(message) => R::handling(self.handler.handle(message, cx.clone()), cx),
-            Err(error) => {
-                let kind = match error.kind() {
-                    CodecErrorKind::UnknownContentType => FailureKind::UnknownContentType,
-                    _ => FailureKind::Undecodable,
-                };
-                let failure = Failure::dead_letter(error).of_kind(kind);
-                Handling::Plain(Box::pin(std::future::ready(Err(failure))))
-            }
-        }
+        Handling::Replying(Box::pin(async move {
+            let reply = self.handler.handle(decode(&cx, codecs)?, cx.clone()).await?;
+            reply::address(&reply, &cx)
+        }))
     }
+}
+
+fn decode<M: Message>(cx: &Context, codecs: &Codecs) -> Result<M, Failure> {
+    let incoming = cx.incoming();
+    codecs.decode(incoming.metadata.content_type.as_deref(), &incoming.body).map_err(|error| {
+        let kind = match error.kind() {
+            CodecErrorKind::UnknownContentType => FailureKind::UnknownContentType,
+            _ => FailureKind::Undecodable,
+        };
+        Failure::dead_letter(error).of_kind(kind)
+    })
 }
 
 // === impl Raw ===

@@ -38,9 +38,7 @@ pub(crate) async fn carry_out(work: &Work, handled: Handled) {
             Published::All => return succeed(work, &cx, unsettled),
             // Without a settlement, dropping the delivery hands back what is still current.
             Published::Over => return,
-            Published::Failed(report) => {
-                Disposition::decide(work.pipeline.consumer(), &cx, report.into())
-            }
+            Published::Failed(report) => Disposition::decide(work.pipeline.consumer(), &cx, report.into()),
         },
         disposition => disposition,
     };

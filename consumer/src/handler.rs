@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use crate::{Context, Failure, endpoint::BoxFuture};
 
-/// Handles messages of one type, and returns nothing (`R = ()`) or a [`Reply`](crate::Reply).
+/// Handles messages of one type, and returns nothing (`R = ()`) or a reply
+/// ([`Consumer::respond`](crate::Consumer::respond)).
 ///
 /// A struct implements it with `#[async_trait]`; an async function or a closure `Fn(M, Context) -> Future` is one as it is, and an `Arc` of a handler is
 /// one, too.
@@ -15,7 +16,7 @@ use crate::{Context, Failure, endpoint::BoxFuture};
 /// | returned | what happens |
 /// |---|---|
 /// | `Ok(())` | acknowledged, once [what it deferred](Context::defer) is confirmed |
-/// | `Ok(Reply(..))` | the same, once the reply is confirmed |
+/// | `Ok(reply)` | the same, once the reply is confirmed |
 /// | [`Failure::retry`] | delivered again, up to the queue's delivery limit |
 /// | [`Failure::dead_letter`] | a copy with the error goes to the dead-letter queue, then it is acknowledged |
 /// | a panic, or more time than [`Consumer::timeout`](crate::Consumer::timeout) | as [`Failure::retry`] |

@@ -22,8 +22,8 @@ mod layer;
 mod metric;
 mod outcome;
 mod pipeline;
+mod reply;
 mod report;
-mod response;
 mod route;
 mod runner;
 mod service;
@@ -42,7 +42,6 @@ pub use self::{
     layer::{Layer, Next},
     outcome::Outcome,
     report::Report,
-    response::{Reply, Response},
     route::{HandledBy, Route},
     service::Service,
     shutdown::{Force, shutdown_signal},

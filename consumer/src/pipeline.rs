@@ -42,7 +42,7 @@ impl Pipeline {
             return self.innermost(cx.clone(), deadline).await;
         }
         let next = Next { layers: &self.layers, pipeline: self, deadline };
-        let handling = Contained::new(Box::pin(next.run(cx.clone())), Some(cx.pulse()), "a layer");
+        let handling = Contained::new(|| Box::pin(next.run(cx.clone())), Some(cx.pulse()), "a layer");
         let limit = deadline.and_then(|deadline| deadline.checked_add(LAYERS_GRACE));
         self.within(limit, "a layer", handling).await
     }
@@ -55,15 +55,24 @@ impl Pipeline {
         };
         // Inside of layers their pulse tells.
         let pulse = self.layers.is_empty().then(|| cx.pulse());
-        let handling = Contained::new(endpoint.call(cx.clone(), &self.codecs), pulse, "the handler");
+        let handling = Contained::new(|| endpoint.call(cx.clone(), &self.codecs), pulse, "the handler");
         let outcome = self.within(deadline, "the handler", handling).await;
         cx.take_deferred(outcome)
     }
 
-    async fn within<F>(&self, deadline: Option<Instant>, what: &str, mut handling: Contained<'_, F>) -> Outcome
+    async fn within<F>(
+        &self,
+        deadline: Option<Instant>,
+        what: &str,
+        handling: Result<Contained<'_, F>, Report>,
+    ) -> Outcome
     where
         F: Future<Output: Into<Outcome>> + Unpin,
     {
+        let mut handling = match handling {
+            Ok(handling) => handling,
+            Err(panic) => return panic.into(),
+        };
         let Some(deadline) = deadline else { return handling.await };
         match timeout_at(deadline, &mut handling).await {
             Ok(outcome) => outcome,

@@ -3,8 +3,8 @@
 use garenne_shared::{Message, MessageType};
 
 use crate::{
-    Handler, Response,
-    endpoint::{Endpoint, Typed},
+    Handler,
+    endpoint::{Endpoint, Replying, Typed},
 };
 
 /// A message type and its handler, for [`Consumer::route`](crate::Consumer::route).
@@ -62,8 +62,13 @@ pub struct Route {
 /// ```
 pub trait HandledBy: Message {
     /// Says that messages of this type go to this handler.
-    fn handled_by<R: Response, H: Handler<Self, R>>(handler: H) -> Route {
-        Route { message_type: Self::TYPE, endpoint: Box::new(Typed::<Self, R, H>::new(handler)) }
+    fn handled_by<H: Handler<Self>>(handler: H) -> Route {
+        Route { message_type: Self::TYPE, endpoint: Box::new(Typed::<Self, H>::new(handler)) }
+    }
+
+    /// Says that messages of this type go to this handler, whose replies go to whoever asked ([`Consumer::respond`](crate::Consumer::respond)).
+    fn answered_by<R: Message, H: Handler<Self, R>>(handler: H) -> Route {
+        Route { message_type: Self::TYPE, endpoint: Box::new(Replying::<Self, R, H>::new(handler)) }
     }
 }
 

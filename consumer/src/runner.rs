@@ -48,7 +48,8 @@ impl Runner {
                 delivery.unsettled.settle(Settlement::Release);
             }
         };
-        let drained = ending.cut().run_until_cancelled(async { tokio::join!(hand_back, scheduler.finish()) }).await;
+        let drained =
+            ending.cut().run_until_cancelled(async { tokio::join!(hand_back, scheduler.finish()) }).await;
         if drained.is_none() {
             // They hand back what they have; one that blocks its thread cannot, and its delivery goes with the channel.
             if timeout(GRACE, scheduler.finish()).await.is_err() {

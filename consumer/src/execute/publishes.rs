@@ -60,7 +60,9 @@ async fn publish(cx: &Context, publishes: Vec<Outgoing>) -> Result<(), PublishEr
 fn failed(error: &PublishError) -> Report {
     // What the broker never takes fails again at every attempt.
     let decision = match error.kind() {
-        PublishErrorKind::TooLarge | PublishErrorKind::Encode | PublishErrorKind::Refused => Decision::DeadLetter,
+        PublishErrorKind::TooLarge | PublishErrorKind::Encode | PublishErrorKind::Refused => {
+            Decision::DeadLetter
+        }
         _ => Decision::Retry,
     };
     let message = format!("what the handler publishes was not confirmed: {error}");
