@@ -30,6 +30,7 @@ mod chain;
 pub mod codec;
 pub mod config;
 mod envelope;
+mod form;
 mod headers;
 mod message;
 mod metadata;
