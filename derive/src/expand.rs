@@ -6,10 +6,12 @@ use syn::{
     Data, DeriveInput, Error, Fields, FieldsNamed, LitStr, Result, ext::IdentExt as _, spanned::Spanned as _,
 };
 
-use crate::{
-    attributes::{OnStruct, check_text, header},
-    template::{self, Part},
+use garenne_shared::{
+    RoutingKey,
+    template::{Part, Template},
 };
+
+use crate::attributes::{OnStruct, check, header};
 
 /// Writes the impl of `Message` for a struct.
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
@@ -54,29 +56,19 @@ fn named_fields(input: &DeriveInput) -> Result<Option<&FieldsNamed>> {
 }
 
 fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&LitStr>) -> Result<TokenStream> {
-    let parts = key.map(template::parse).transpose()?.unwrap_or_default();
-    let (Some(key), true) = (key, parts.iter().any(|part| matches!(part, Part::Field(_)))) else {
-        let text: String = parts
-            .into_iter()
-            .map(|part| match part {
-                Part::Text(text) | Part::Field(text) => text,
-            })
-            .collect();
-        if let Some(key) = key {
-            check_text(key, &text)?;
-        }
-        return Ok(quote! {
-            const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
-            ::core::result::Result::Ok(KEY)
-        });
-    };
+    let Some(key) = key else { return Ok(fixed_key(krate, "")) };
+    let template: Template = key.value().parse().map_err(|error| Error::new(key.span(), error))?;
+    if let Some(text) = template.literal() {
+        check::<RoutingKey>(key, text)?;
+        return Ok(fixed_key(krate, text));
+    }
     let mut format = String::new();
     let mut arguments = Vec::new();
-    for part in parts {
+    for part in template.parts() {
         match part {
             Part::Text(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
             Part::Field(field) => {
-                let (name, field_type) = placeholder(fields, key, &field)?;
+                let (name, field_type) = placeholder(fields, key, field)?;
                 // The span is that of the field's type, so that a type without `Display` is pointed at.
                 arguments.push(quote_spanned! {field_type.span()=> &self.#name as &dyn ::core::fmt::Display});
                 format.push_str("{}");
@@ -89,6 +81,13 @@ fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&Lit
         )
         .map_err(|error| #krate::MessageError::new(<Self as #krate::Message>::TYPE, error))
     })
+}
+
+fn fixed_key(krate: &syn::Path, text: &str) -> TokenStream {
+    quote! {
+        const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
+        ::core::result::Result::Ok(KEY)
+    }
 }
 
 /// Finds the field that a placeholder names, and its type.

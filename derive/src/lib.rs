@@ -2,7 +2,6 @@
 
 mod attributes;
 mod expand;
-mod template;
 
 use proc_macro::TokenStream;
 

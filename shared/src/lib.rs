@@ -38,6 +38,7 @@ mod name;
 mod original;
 mod retry;
 mod secret;
+pub mod template;
 
 /// The body of a message: bytes that are cheap to clone.
 pub use bytes::Bytes;

@@ -164,7 +164,7 @@ fn a_value_that_makes_no_sense_is_an_error_that_says_so() {
     refused(&body("7"), r#"invalid type: integer `7`, expected text or `{"$base64": ".."}`"#);
     refused(&body(r#"{"id":7}"#), r#"invalid type: map, expected text or `{"$base64": ".."}`"#);
     refused(&body(r#"{"$base64":"?"}"#), "`$base64` is not Base64: ");
-    refused(r#"{"exchange":"a\nb"}"#, "a exchange name must not contain control characters");
+    refused(r#"{"exchange":"a\nb"}"#, "an exchange name must not contain control characters");
     metadata_refused(
         r#"{"delivery_mode":"lazy"}"#,
         "unknown variant `lazy`, expected `persistent` or `transient`",
