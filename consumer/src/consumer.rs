@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use garenne_shared::{Message, MessageType, QueueName, Retry};
+use serde::de::DeserializeOwned;
 
 use crate::{
     Context, Failure, Handler, Middleware,
@@ -74,7 +75,7 @@ impl Consumer {
     ///
     /// Panics if a handler of the type was added before: a wiring mistake.
     #[track_caller]
-    pub fn handle<M: Message, H: Handler<M>>(mut self, handler: H) -> Self {
+    pub fn handle<M: Message + DeserializeOwned, H: Handler<M>>(mut self, handler: H) -> Self {
         let twice = self.routes.insert(M::TYPE, Box::new(Typed::<M, H>::new(handler)));
         assert!(twice.is_none(), "the consumer of `{}` has two handlers of `{}`", self.queue, M::TYPE);
         self

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use garenne_producer::{Publish, Publisher};
 use garenne_shared::{Incoming, Message, Metadata, QueueName, header};
 use garenne_transport::Client;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -129,7 +130,7 @@ impl Context {
     /// # Errors
     ///
     /// Awaiting it fails as that of [`Publisher::publish`].
-    pub fn publish<M: Message>(&self, message: &M) -> Publish<'_> {
+    pub fn publish<M: Message + Serialize>(&self, message: &M) -> Publish<'_> {
         let mut publish = self.publisher().publish(message);
         let metadata = self.metadata();
         if let Some(correlation) = metadata.correlation_id.as_ref().or(metadata.message_id.as_ref()) {

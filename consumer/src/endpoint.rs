@@ -3,6 +3,7 @@
 use std::{marker::PhantomData, pin::Pin};
 
 use garenne_shared::{CodecErrorKind, Codecs, Message};
+use serde::de::DeserializeOwned;
 
 use crate::{Context, Failure, FailureKind, Handler};
 
@@ -32,7 +33,7 @@ impl<M, H> Typed<M, H> {
     }
 }
 
-impl<M: Message, H: Handler<M>> Endpoint for Typed<M, H> {
+impl<M: Message + DeserializeOwned, H: Handler<M>> Endpoint for Typed<M, H> {
     fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> BoxFuture<'a, Result<(), Failure>> {
         let incoming = cx.incoming();
         match codecs.decode(incoming.metadata.content_type.as_deref(), &incoming.body) {

@@ -117,12 +117,14 @@ fn headers(krate: &syn::Path, fields: Option<&FieldsNamed>) -> Result<TokenStrea
     for field in fields.into_iter().flat_map(|fields| &fields.named) {
         if let (Some(header), Some(name)) = (header(field)?, &field.ident) {
             // The span is that of the field's type, so that a type that is no header value is pointed at.
-            let value = quote_spanned! {field.ty.span()=>
-                ::core::convert::From::from(::core::clone::Clone::clone(&self.#name))
-            };
+            let value = quote_spanned! {field.ty.span()=> #krate::ToHeader::to_header(&self.#name)};
             inserts.push(quote! {
-                let value: #krate::HeaderValue = #value;
-                headers.insert(#header, value);
+                let value = #value.map_err(|error| {
+                    #krate::MessageError::header(<Self as #krate::Message>::TYPE, #header, error)
+                })?;
+                if let ::core::option::Option::Some(value) = value {
+                    headers.insert(#header, value);
+                }
             });
         }
     }

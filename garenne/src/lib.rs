@@ -52,8 +52,8 @@ pub use garenne_derive::Message;
 pub use garenne_producer::{Enqueued, Publish, Publisher, Receipt};
 pub use garenne_shared::{
     Bytes, Codec, CodecError, CodecErrorKind, Codecs, Config, ConfigError, DeliveryMode, ExchangeName,
-    HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError, Outgoing,
-    QueueName, Retry, RoutingKey, Secret, codec, config, header,
+    HeaderError, HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError,
+    Outgoing, QueueName, Retry, RoutingKey, Secret, ToHeader, codec, config, header,
 };
 pub use garenne_topology::{
     Binding, ClassicOverflow, ClassicQueue, DeadLetterStrategy, Declaration, Destination, Exchange,

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use garenne_shared::{Codecs, Message, Metadata, Outgoing, RoutingKey};
 use garenne_transport::{PublishError, PublishErrorKind};
+use serde::Serialize;
 
 /// An encoded message, kept until it is confirmed.
 ///
@@ -28,7 +29,7 @@ enum Origin {
 
 impl Draft {
     /// Encodes and addresses a message.
-    pub(crate) fn typed<M: Message>(message: &M, codecs: &Codecs) -> Result<Self, PublishError> {
+    pub(crate) fn typed<M: Message + Serialize>(message: &M, codecs: &Codecs) -> Result<Self, PublishError> {
         let routing_key = message.routing_key().map_err(|error| {
             refused::<M>(RoutingKey::from_static(""), "its fields make no routing key").with_source(error)
         })?;
@@ -78,19 +79,16 @@ fn refused<M: Message>(routing_key: RoutingKey, why: &str) -> PublishError {
 
 #[cfg(test)]
 mod tests {
-    use garenne_shared::{ExchangeName, Headers, MessageError, MessageType};
-    use serde::{Deserialize, Serialize};
-
     use super::*;
+    use garenne_shared::{ExchangeName, Headers, MessageError, MessageType};
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Serialize)]
     struct Placed {
         region: String,
         ratio: Ratio,
     }
 
     /// Encodes unless it is zero.
-    #[derive(Deserialize)]
     struct Ratio(u32);
 
     impl Serialize for Ratio {

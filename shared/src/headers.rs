@@ -1,11 +1,14 @@
 //! Message headers: the AMQP field table as plain Rust values.
 
+mod field;
 pub(crate) mod form;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub use self::field::{HeaderError, ToHeader};
 
 /// The names of the headers that Garenne reads and writes.
 pub mod header {

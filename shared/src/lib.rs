@@ -48,7 +48,7 @@ pub use self::{
     codec::{Codec, CodecError, CodecErrorKind, Codecs},
     config::{Config, ConfigError},
     envelope::{Incoming, Outgoing},
-    headers::{HeaderValue, Headers, header},
+    headers::{HeaderError, HeaderValue, Headers, ToHeader, header},
     message::{Message, MessageError},
     metadata::{DeliveryMode, Metadata},
     name::{ExchangeName, MessageType, NameError, QueueName, RoutingKey},
