@@ -1,14 +1,13 @@
 //! Writes the impl.
 
+use garenne_shared::{
+    RoutingKey,
+    template::{Part, Template},
+};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{
     Data, DeriveInput, Error, Fields, FieldsNamed, LitStr, Result, ext::IdentExt as _, spanned::Spanned as _,
-};
-
-use garenne_shared::{
-    RoutingKey,
-    template::{Part, Template},
 };
 
 use crate::attributes::{OnStruct, check, header};

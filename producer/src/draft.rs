@@ -80,7 +80,7 @@ fn refused<M: Message>(routing_key: RoutingKey, why: &str) -> PublishError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use garenne_shared::{ExchangeName, Headers, MessageError, MessageType};
+    use garenne_shared::{ExchangeName, HeaderError, Headers, MessageError, MessageType};
 
     #[derive(Serialize)]
     struct Placed {
@@ -109,6 +109,10 @@ mod tests {
         }
 
         fn headers(&self, headers: &mut Headers) -> Result<(), MessageError> {
+            if self.region == "nowhere" {
+                let error = HeaderError::new("a region is somewhere, but is `nowhere`");
+                return Err(MessageError::header(Self::TYPE, "region", error));
+            }
             headers.insert("region", self.region.as_str());
             Ok(())
         }
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_encoded_or_addressed_is_an_encode_error_with_its_source() {
-        for failed in [draft("eu", 0), draft(&"x".repeat(300), 2)] {
+        for failed in [draft("eu", 0), draft("nowhere", 2), draft(&"x".repeat(300), 2)] {
             let error = failed.unwrap_err();
             assert_eq!(error.kind(), PublishErrorKind::Encode);
             assert_eq!(error.exchange(), &Placed::EXCHANGE);

@@ -11,11 +11,10 @@ use super::{BoxError, Codec, erased_serde};
 pub struct MessagePack;
 
 /// The registered name.
-pub(super) const CONTENT_TYPE: &str = "application/msgpack";
+const CONTENT_TYPE: &str = "application/msgpack";
 
 /// What peers write as well.
-pub(super) const ALIASES: &[&str] =
-    &["application/vnd.msgpack", "application/x-msgpack", "application/messagepack"];
+const ALIASES: &[&str] = &["application/vnd.msgpack", "application/x-msgpack", "application/messagepack"];
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, BoxError> {
     Ok(rmp_serde::to_vec_named(value)?.into())
