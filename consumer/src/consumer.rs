@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use garenne_shared::{Message, MessageType, NameError, QueueName, Retry};
 use garenne_topology::{DeadLetters, QueueContract};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Context, Failure, Handler, Layer, Route,
@@ -111,7 +112,7 @@ impl Consumer {
     ///
     /// Panics if a handler of the type was added before: a wiring mistake.
     #[track_caller]
-    pub fn handle<M: Message, H: Handler<M>>(self, handler: H) -> Self {
+    pub fn handle<M: Message + DeserializeOwned, H: Handler<M>>(self, handler: H) -> Self {
         self.route(M::handled_by(handler))
     }
 
@@ -125,7 +126,12 @@ impl Consumer {
     ///
     /// Panics if a handler of the type was added before: a wiring mistake.
     #[track_caller]
-    pub fn respond<M: Message, R: Message, H: Handler<M, R>>(self, handler: H) -> Self {
+    pub fn respond<M, R, H>(self, handler: H) -> Self
+    where
+        M: Message + DeserializeOwned,
+        R: Message + Serialize,
+        H: Handler<M, R>,
+    {
         self.route(M::answered_by(handler))
     }
 

@@ -8,6 +8,7 @@ use std::{
 use garenne_producer::{Publish, PublishError, Publisher};
 use garenne_shared::{Incoming, Message, Metadata, Outgoing, QueueName, header};
 use garenne_transport::{Client, Liveness};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -182,7 +183,7 @@ impl Context {
     /// # Errors
     ///
     /// Awaiting it fails as that of [`Publisher::publish`].
-    pub fn publish<M: Message>(&self, message: &M) -> Publish<'_> {
+    pub fn publish<M: Message + Serialize>(&self, message: &M) -> Publish<'_> {
         let mut publish = self.publisher().publish(message);
         let metadata = self.metadata();
         if let Some(correlation) = metadata.correlation_id.as_ref().or(metadata.message_id.as_ref()) {
@@ -204,7 +205,7 @@ impl Context {
     ///
     /// It carries what [`publish`](Self::publish) gives it. Each is confirmed, in order; if one is not, this message counts as failed and is
     /// handled again, so that a message may be published twice, but never lost. One that cannot be encoded fails this message for good.
-    pub fn defer<M: Message>(&self, message: &M) {
+    pub fn defer<M: Message + Serialize>(&self, message: &M) {
         self.defer_publish(self.publish(message));
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use garenne_shared::{CodecErrorKind, Codecs, Message, Outgoing};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Context, Failure, FailureKind, Handler, Outcome, reply};
 
@@ -68,7 +69,7 @@ impl<M, H> Typed<M, H> {
     }
 }
 
-impl<M: Message, H: Handler<M>> Endpoint for Typed<M, H> {
+impl<M: Message + DeserializeOwned, H: Handler<M>> Endpoint for Typed<M, H> {
     fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a> {
         Handling::Plain(match decode(&cx, codecs) {
             Ok(message) => self.handler.handle(message, cx),
@@ -85,7 +86,12 @@ impl<M, R, H> Replying<M, R, H> {
     }
 }
 
-impl<M: Message, R: Message, H: Handler<M, R>> Endpoint for Replying<M, R, H> {
+impl<M, R, H> Endpoint for Replying<M, R, H>
+where
+    M: Message + DeserializeOwned,
+    R: Message + Serialize,
+    H: Handler<M, R>,
+{
     fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a> {
         Handling::Replying(Box::pin(async move {
             let reply = self.handler.handle(decode(&cx, codecs)?, cx.clone()).await?;
@@ -94,7 +100,7 @@ impl<M: Message, R: Message, H: Handler<M, R>> Endpoint for Replying<M, R, H> {
     }
 }
 
-fn decode<M: Message>(cx: &Context, codecs: &Codecs) -> Result<M, Failure> {
+fn decode<M: Message + DeserializeOwned>(cx: &Context, codecs: &Codecs) -> Result<M, Failure> {
     let incoming = cx.incoming();
     codecs.decode(incoming.metadata.content_type.as_deref(), &incoming.body).map_err(|error| {
         let kind = match error.kind() {

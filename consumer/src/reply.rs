@@ -2,12 +2,14 @@
 
 use garenne_shared::{ExchangeName, Message, Outgoing, RoutingKey};
 
+use serde::Serialize;
+
 use crate::{Context, Failure};
 
 /// Addresses a reply to the `reply_to` queue of a message, with its correlation id or, without one, its message id.
 ///
 /// A message without `reply_to` gets no reply. A requester that is gone loses it: that is no failure of the handler.
-pub(crate) fn address<T: Message>(reply: &T, cx: &Context) -> Result<Option<Outgoing>, Failure> {
+pub(crate) fn address<T: Message + Serialize>(reply: &T, cx: &Context) -> Result<Option<Outgoing>, Failure> {
     let (queue, id) = (cx.queue(), cx.message_id());
     let Some(reply_to) = cx.metadata().reply_to.as_deref() else {
         tracing::debug!(%queue, id, "message has no `reply_to`: its reply goes nowhere");

@@ -2,6 +2,8 @@
 
 use garenne_shared::{Message, MessageType};
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use crate::{
     Handler,
     endpoint::{Endpoint, Replying, Typed},
@@ -62,12 +64,18 @@ pub struct Route {
 /// ```
 pub trait HandledBy: Message {
     /// Says that messages of this type go to this handler.
-    fn handled_by<H: Handler<Self>>(handler: H) -> Route {
+    fn handled_by<H: Handler<Self>>(handler: H) -> Route
+    where
+        Self: DeserializeOwned,
+    {
         Route { message_type: Self::TYPE, endpoint: Box::new(Typed::<Self, H>::new(handler)) }
     }
 
     /// Says that messages of this type go to this handler, whose replies go to whoever asked ([`Consumer::respond`](crate::Consumer::respond)).
-    fn answered_by<R: Message, H: Handler<Self, R>>(handler: H) -> Route {
+    fn answered_by<R: Message + Serialize, H: Handler<Self, R>>(handler: H) -> Route
+    where
+        Self: DeserializeOwned,
+    {
         Route { message_type: Self::TYPE, endpoint: Box::new(Replying::<Self, R, H>::new(handler)) }
     }
 }

@@ -52,8 +52,8 @@ pub use garenne_derive::Message;
 pub use garenne_producer::{Enqueued, Publish, Publisher, Receipt};
 pub use garenne_shared::{
     Bytes, Codec, CodecError, CodecErrorKind, Codecs, Config, ConfigError, DeliveryMode, ExchangeName,
-    HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError, Outgoing,
-    QueueName, Retry, RoutingKey, Secret, codec, config, header,
+    HeaderError, HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError,
+    Outgoing, QueueName, Retry, RoutingKey, Secret, ToHeader, codec, config, header,
 };
 pub use garenne_topology::{
     Binding, ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Declaration,
@@ -82,3 +82,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The guide to what can be added, whose examples run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/extending.md")]
+struct Extending;
