@@ -2,17 +2,22 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use garenne_shared::{Message, MessageType, QueueName, Retry};
+use garenne_shared::{Message, MessageType, NameError, QueueName, Retry};
+use garenne_topology::{DeadLetters, QueueContract};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Context, Failure, Handler, Middleware,
-    endpoint::{Endpoint, Raw, Typed},
+    Context, Failure, Handler, Layer, Route,
+    dispatch::Dispatch,
+    endpoint::{Endpoint, Raw},
+    route::HandledBy as _,
 };
 
 /// What to consume from one queue, and how. A [`Service`](crate::Service) runs it.
 #[must_use = "a consumer does nothing until a service runs it"]
 pub struct Consumer {
     pub(crate) queue: QueueName,
+    pub(crate) contract: Option<QueueContract>,
     pub(crate) concurrency: usize,
     pub(crate) prefetch: Option<u16>,
     pub(crate) timeout: Duration,
@@ -21,7 +26,8 @@ pub struct Consumer {
     pub(crate) delivery_limit: DeliveryLimit,
     pub(crate) broker_dead_letters: Option<bool>,
     pub(crate) unknown_types: UnknownTypes,
-    pub(crate) middleware: Vec<Arc<dyn Middleware>>,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) layers: Vec<Arc<dyn Layer>>,
     pub(crate) routes: HashMap<MessageType, Box<dyn Endpoint>>,
     pub(crate) fallback: Option<Box<dyn Endpoint>>,
 }
@@ -48,10 +54,39 @@ pub(crate) enum DeliveryLimit {
 // === impl Consumer ===
 
 impl Consumer {
-    /// Consumes from a queue: 16 handlers at once, each for at most 30 s, unless set.
+    /// Consumes from a queue that the topology defines: 16 handlers at once, each for at most 30 s, unless set.
+    ///
+    /// Kind, delivery limit and dead letters are known from the definition, not assumed. The service compares it with the broker when it
+    /// starts, and fails if the queue exists with other arguments or its dead-letter queue does not exist.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use garenne_consumer::Consumer;
+    /// use garenne_topology::{Queue, Topology};
+    ///
+    /// let billing = Queue::quorum("billing").bind("orders", "order.placed.*").dead_letter();
+    /// let consumer = Consumer::of(&billing);
+    /// let topology = Topology::new().queue(billing);
+    /// # let _ = (consumer, topology);
+    /// ```
+    pub fn of(queue: impl Into<QueueContract>) -> Self {
+        let contract = queue.into();
+        let mut consumer = Self::new(contract.queue().clone());
+        if let DeadLetters::Own(queue) = &contract.dead_letters {
+            consumer.dead_letter_queue = Some(queue.clone());
+        }
+        consumer.contract = Some(contract);
+        consumer
+    }
+
+    /// Consumes from a queue that somebody else declares: 16 handlers at once, each for at most 30 s, unless set.
+    ///
+    /// What is not said here is assumed as each method tells, and logged at the start. Use [`of`](Self::of) for a queue of your own topology.
     pub fn new(queue: impl Into<QueueName>) -> Self {
         Self {
             queue: queue.into(),
+            contract: None,
             concurrency: 16,
             prefetch: None,
             timeout: Duration::from_secs(30),
@@ -60,7 +95,8 @@ impl Consumer {
             delivery_limit: DeliveryLimit::Unsaid,
             broker_dead_letters: None,
             unknown_types: UnknownTypes::default(),
-            middleware: Vec::new(),
+            dispatch: Dispatch::default(),
+            layers: Vec::new(),
             routes: HashMap::new(),
             fallback: None,
         }
@@ -68,15 +104,47 @@ impl Consumer {
 
     /// Handles messages of type `M` with a handler; may be called once for each type.
     ///
+    /// Where one value handles several types, [`route`](Self::route) says which is meant.
+    ///
     /// If it is the only one, it also handles messages that carry no type.
     ///
     /// # Panics
     ///
     /// Panics if a handler of the type was added before: a wiring mistake.
     #[track_caller]
-    pub fn handle<M: Message, H: Handler<M>>(mut self, handler: H) -> Self {
-        let twice = self.routes.insert(M::TYPE, Box::new(Typed::<M, H>::new(handler)));
-        assert!(twice.is_none(), "the consumer of `{}` has two handlers of `{}`", self.queue, M::TYPE);
+    pub fn handle<M: Message + DeserializeOwned, H: Handler<M>>(self, handler: H) -> Self {
+        self.route(M::handled_by(handler))
+    }
+
+    /// Handles messages of type `M` with a handler that returns a reply; may be called once for each type.
+    ///
+    /// The reply is published to the `reply_to` queue of the message, with its correlation id or, without one, its message id, and
+    /// confirmed before the message is acknowledged. A message without `reply_to` gets none. A requester that is gone loses the reply:
+    /// that is no failure of the handler.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a handler of the type was added before: a wiring mistake.
+    #[track_caller]
+    pub fn respond<M, R, H>(self, handler: H) -> Self
+    where
+        M: Message + DeserializeOwned,
+        R: Message + Serialize,
+        H: Handler<M, R>,
+    {
+        self.route(M::answered_by(handler))
+    }
+
+    /// Handles the messages of one type as the route says, such as `OrderPlaced::handled_by(handler)`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a handler of the type was added before: a wiring mistake.
+    #[track_caller]
+    pub fn route(mut self, route: Route) -> Self {
+        let Route { message_type, endpoint } = route;
+        let twice = self.routes.insert(message_type.clone(), endpoint);
+        assert!(twice.is_none(), "the consumer of `{}` has two handlers of `{message_type}`", self.queue);
         self
     }
 
@@ -164,15 +232,23 @@ impl Consumer {
         self
     }
 
-    /// Adds a middleware inside those added before.
-    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
-        self.middleware.push(Arc::new(middleware));
+    /// Adds a layer inside those added before.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
         self
     }
 
     pub(crate) fn effective_prefetch(&self) -> u16 {
         self.prefetch
             .unwrap_or_else(|| u16::try_from(self.concurrency.saturating_mul(2)).unwrap_or(u16::MAX).max(100))
+    }
+
+    /// Returns the name of the dead-letter queue as it is, or as it is assumed.
+    pub(crate) fn dead_letter_queue_name(&self) -> Result<QueueName, NameError> {
+        match &self.dead_letter_queue {
+            Some(queue) => Ok(queue.clone()),
+            None => QueueName::try_from(format!("{}.dlq", self.queue)),
+        }
     }
 
     /// Finds who handles a message of this type.

@@ -8,47 +8,61 @@ use std::{
 };
 
 use crate::{
-    Failure,
+    Outcome,
     report::{Report, contain_drop},
     watch::Pulse,
 };
 
-/// The handling of one message, contained.
+/// A part of the handling of one message, contained.
 pub(crate) struct Contained<'a, F> {
-    /// `None` once it has ended. On the heap, so that it can be dropped at a time of our choosing.
-    future: Option<Pin<Box<F>>>,
-    pulse: &'a Pulse,
+    /// What it is, for a sentence.
+    what: &'static str,
+    /// `None` once it has ended, so that it can be dropped at a time of our choosing.
+    future: Option<F>,
+    /// `None` inside of another part, whose pulse tells.
+    pulse: Option<&'a Pulse>,
 }
 
 // === impl Contained ===
 
 impl<'a, F> Contained<'a, F>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output: Into<Outcome>> + Unpin,
 {
-    pub(crate) fn new(future: F, pulse: &'a Pulse) -> Self {
-        Self { future: Some(Box::pin(future)), pulse }
+    /// Makes the future, and contains it; a panic while it is made is a failure as any other.
+    pub(crate) fn new(
+        make: impl FnOnce() -> F,
+        pulse: Option<&'a Pulse>,
+        what: &'static str,
+    ) -> Result<Self, Report> {
+        let _beat = pulse.map(Pulse::beat);
+        match catch_unwind(AssertUnwindSafe(make)) {
+            Ok(future) => Ok(Self { what, future: Some(future), pulse }),
+            Err(panic) => Err(Report::panic(what, panic)),
+        }
     }
 
     /// Drops the future at its timeout; what it ends with replaces the timeout if that is a panic.
     pub(crate) fn give_up(mut self, at_timeout: Report) -> Report {
-        let what = "the handler, dropped at its timeout,";
-        self.end(what).map_or(at_timeout, |panic| panic)
+        self.end("dropped at its timeout").map_or(at_timeout, |panic| panic)
     }
 
     /// Drops the future; returns the panic of that.
-    fn end(&mut self, what: &str) -> Option<Report> {
+    fn end(&mut self, when: &str) -> Option<Report> {
+        let what = self.what;
         let future = self.future.take()?;
-        let _beat = self.pulse.beat();
-        catch_unwind(AssertUnwindSafe(move || drop(future))).err().map(|panic| Report::panic(what, panic))
+        let _beat = self.pulse.map(Pulse::beat);
+        catch_unwind(AssertUnwindSafe(move || drop(future)))
+            .err()
+            .map(|panic| Report::panic(&format!("{what}, {when},"), panic))
     }
 }
 
 impl<F> Future for Contained<'_, F>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output: Into<Outcome>> + Unpin,
 {
-    type Output = Result<(), Report>;
+    type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -57,20 +71,18 @@ where
             return Poll::Pending;
         };
         let polled = {
-            let _beat = this.pulse.beat();
+            let _beat = this.pulse.map(Pulse::beat);
             // The error is read and dropped in here, because both are code of the service.
-            catch_unwind(AssertUnwindSafe(|| {
-                future.as_mut().poll(cx).map(|result| result.map_err(|failure| Report::of(&failure)))
-            }))
+            catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx).map(Into::into)))
         };
-        let result = match polled {
+        let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(result)) => result,
-            Err(panic) => Err(Report::panic("the handler", panic)),
+            Ok(Poll::Ready(outcome)) => outcome,
+            Err(panic) => Report::panic(this.what, panic).into(),
         };
-        match this.end("the handler, dropped at its end,") {
-            Some(panic) if result.is_ok() => Poll::Ready(Err(panic)),
-            _ => Poll::Ready(result),
+        match this.end("dropped at its end") {
+            Some(panic) if outcome.is_done() => Poll::Ready(panic.into()),
+            _ => Poll::Ready(outcome),
         }
     }
 }
@@ -81,7 +93,7 @@ impl<F> Drop for Contained<'_, F> {
         if let Some(future) = self.future.take()
             && !contain_drop(future)
         {
-            tracing::warn!("a handler panicked when it was dropped");
+            tracing::warn!("{} panicked when it was dropped", self.what);
         }
     }
 }

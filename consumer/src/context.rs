@@ -1,13 +1,18 @@
 //! What a handler knows of the delivery, and what it can do beside handling it.
 
-use std::sync::Arc;
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use garenne_producer::{Publish, Publisher};
-use garenne_shared::{Incoming, Message, Metadata, QueueName, header};
-use garenne_transport::Client;
+use garenne_producer::{Publish, PublishError, Publisher};
+use garenne_shared::{Incoming, Message, Metadata, Outgoing, QueueName, header};
+use garenne_transport::{Client, Liveness};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Extensions, Failure, Outcome,
     facts::QueueFacts,
     tally::{Count, Tally},
     watch::Pulse,
@@ -17,19 +22,27 @@ use crate::{
 ///
 /// It has no way to acknowledge: what the handler returns decides that.
 #[derive(Debug, Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context {
+    delivery: Arc<Delivery>,
+    /// What a layer made of the message.
+    replaced: Option<Arc<Incoming>>,
+}
 
 #[derive(Debug)]
-struct Inner {
+struct Delivery {
     incoming: Incoming,
-    station: Arc<Station>,
+    environment: Arc<Environment>,
+    liveness: Liveness,
     count: Count,
     pulse: Pulse,
+    extensions: Extensions,
+    /// What is published once the handler has succeeded. Held for a push and never across an await.
+    deferred: Mutex<Vec<Result<Outgoing, PublishError>>>,
 }
 
 /// What all deliveries of one consumer share.
 #[derive(Debug)]
-pub(crate) struct Station {
+pub(crate) struct Environment {
     pub(crate) queue: QueueName,
     pub(crate) service: String,
     pub(crate) publisher: Publisher,
@@ -42,9 +55,50 @@ pub(crate) struct Station {
 // === impl Context ===
 
 impl Context {
-    pub(crate) fn new(incoming: Incoming, station: Arc<Station>) -> Self {
-        let count = station.tally.count(&incoming);
-        Self(Arc::new(Inner { incoming, station, count, pulse: Pulse::default() }))
+    pub(crate) fn new(incoming: Incoming, environment: Arc<Environment>, liveness: Liveness) -> Self {
+        let count = environment.tally.count(&incoming);
+        let delivery = Delivery {
+            incoming,
+            environment,
+            liveness,
+            count,
+            pulse: Pulse::default(),
+            extensions: Extensions::default(),
+            deferred: Mutex::default(),
+        };
+        Self { delivery: Arc::new(delivery), replaced: None }
+    }
+
+    /// Returns a context of the same delivery with another message: for a layer that decrypts or decompresses.
+    ///
+    /// What is inside of the layer sees it. A dead letter is a copy of what came, not of this.
+    #[must_use]
+    pub fn with_incoming(&self, incoming: Incoming) -> Self {
+        Self { delivery: Arc::clone(&self.delivery), replaced: Some(Arc::new(incoming)) }
+    }
+
+    /// Returns the values that layers handed to what is inside of them.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.delivery.extensions
+    }
+
+    /// Returns whether the broker still counts on this delivery.
+    ///
+    /// It does not once the connection is lost or the consumer timeout has passed: the message is on its way to another consumer, and
+    /// what this one does may be done twice.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.delivery.liveness.is_current()
+    }
+
+    /// Waits until the broker no longer counts on this delivery; for ever if that never happens.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stale(&self) {
+        self.delivery.liveness.stale().await;
     }
 
     /// Returns which attempt this is, counted from 1.
@@ -54,55 +108,55 @@ impl Context {
     /// runs.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.0.count.failures.saturating_add(1)
+        self.delivery.count.failures.saturating_add(1)
     }
 
     pub(crate) fn count(&self) -> Count {
-        self.0.count
+        self.delivery.count
     }
 
     pub(crate) fn pulse(&self) -> &Pulse {
-        &self.0.pulse
+        &self.delivery.pulse
     }
 
-    pub(crate) fn station(&self) -> &Station {
-        &self.0.station
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.delivery.environment
     }
 
     /// Returns `true` if the broker delivered the message before, to whomever.
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.0.incoming.redelivered
+        self.incoming().redelivered
     }
 
     /// Returns the queue it came from.
     #[must_use]
     pub fn queue(&self) -> &QueueName {
-        &self.0.station.queue
+        &self.environment().queue
     }
 
     /// Returns the name of the service.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.0.station.service
+        &self.environment().service
     }
 
     /// Returns the exchange it was published to.
     #[must_use]
     pub fn exchange(&self) -> &str {
-        &self.0.incoming.exchange
+        &self.incoming().exchange
     }
 
     /// Returns its routing key.
     #[must_use]
     pub fn routing_key(&self) -> &str {
-        &self.0.incoming.routing_key
+        &self.incoming().routing_key
     }
 
     /// Returns its properties and headers.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.0.incoming.metadata
+        &self.incoming().metadata
     }
 
     /// Returns its message id, if the publisher gave one.
@@ -114,13 +168,13 @@ impl Context {
     /// Returns the whole delivery, with its encoded body.
     #[must_use]
     pub fn incoming(&self) -> &Incoming {
-        &self.0.incoming
+        self.replaced.as_deref().unwrap_or(&self.delivery.incoming)
     }
 
     /// Returns the publisher of the service.
     #[must_use]
     pub fn publisher(&self) -> &Publisher {
-        &self.0.station.publisher
+        &self.environment().publisher
     }
 
     /// Publishes a message that this one caused: it carries on the correlation id (or this message's id), names this message
@@ -129,7 +183,7 @@ impl Context {
     /// # Errors
     ///
     /// Awaiting it fails as that of [`Publisher::publish`].
-    pub fn publish<M: Message>(&self, message: &M) -> Publish<'_> {
+    pub fn publish<M: Message + Serialize>(&self, message: &M) -> Publish<'_> {
         let mut publish = self.publisher().publish(message);
         let metadata = self.metadata();
         if let Some(correlation) = metadata.correlation_id.as_ref().or(metadata.message_id.as_ref()) {
@@ -146,12 +200,43 @@ impl Context {
         publish
     }
 
+    /// Publishes a message that this one caused once the handler has succeeded, and before this message is acknowledged; if the handler
+    /// fails, not at all.
+    ///
+    /// It carries what [`publish`](Self::publish) gives it. Each is confirmed, in order; if one is not, this message counts as failed and is
+    /// handled again, so that a message may be published twice, but never lost. One that cannot be encoded fails this message for good.
+    pub fn defer<M: Message + Serialize>(&self, message: &M) {
+        self.defer_publish(self.publish(message));
+    }
+
+    /// Publishes, as [`defer`](Self::defer) does, a message with options of its own, such as headers.
+    pub fn defer_publish(&self, publish: Publish<'_>) {
+        let message = publish.into_outgoing();
+        self.deferred().push(message);
+    }
+
+    /// Adds what was deferred to a success, and forgets it otherwise: an attempt within the process starts anew.
+    pub(crate) fn take_deferred(&self, outcome: Outcome) -> Outcome {
+        let deferred = mem::take(&mut *self.deferred());
+        if deferred.is_empty() || !outcome.is_done() {
+            return outcome;
+        }
+        deferred
+            .into_iter()
+            .try_fold(outcome, |outcome, message| Ok(outcome.publish(message?)))
+            .unwrap_or_else(|error: PublishError| Outcome::failed(&Failure::dead_letter(error)))
+    }
+
+    fn deferred(&self) -> std::sync::MutexGuard<'_, Vec<Result<Outgoing, PublishError>>> {
+        self.delivery.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until the service is asked to stop; for handlers that can end early with [`Failure::retry`](crate::Failure::retry).
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn stopping(&self) {
-        self.0.station.stopping.cancelled().await;
+        self.environment().stopping.cancelled().await;
     }
 }

@@ -1,10 +1,16 @@
 //! Handlers behind one type: decode, then handle.
 
-use std::{marker::PhantomData, pin::Pin};
+use std::{
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
 
-use garenne_shared::{CodecErrorKind, Codecs, Message};
+use garenne_shared::{CodecErrorKind, Codecs, Message, Outgoing};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Context, Failure, FailureKind, Handler};
+use crate::{Context, Failure, FailureKind, Handler, Outcome, reply};
 
 /// A future without its type.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -12,17 +18,48 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A handler without its message type.
 pub(crate) trait Endpoint: Send + Sync {
     /// Decodes the body and handles the message.
-    fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> BoxFuture<'a, Result<(), Failure>>;
+    fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a>;
 }
 
-/// A handler of one message type.
+/// The handling of one message by its handler. That of a handler without replies, the usual one, takes no box more.
+pub(crate) enum Handling<'a> {
+    /// It returns nothing.
+    Plain(BoxFuture<'a, Result<(), Failure>>),
+    /// It may return a reply.
+    Replying(BoxFuture<'a, Result<Option<Outgoing>, Failure>>),
+}
+
+/// A handler of one message type that returns nothing.
 pub(crate) struct Typed<M, H> {
     handler: H,
     message: PhantomData<fn(M)>,
 }
 
+/// A handler of one message type that returns a reply.
+pub(crate) struct Replying<M, R, H> {
+    handler: H,
+    types: PhantomData<fn(M) -> R>,
+}
+
 /// A handler of whatever comes, undecoded.
 pub(crate) struct Raw<H>(pub(crate) H);
+
+// === impl Handling ===
+
+impl Future for Handling<'_> {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
+        // The error is read and dropped in here, where its panics are caught: both are code of the service.
+        Poll::Ready(match self.get_mut() {
+            Self::Plain(handling) => ready!(handling.as_mut().poll(cx)).into(),
+            Self::Replying(handling) => match ready!(handling.as_mut().poll(cx)) {
+                Ok(reply) => Outcome::with_publishes(reply.into_iter().collect()),
+                Err(failure) => Outcome::failed(&failure),
+            },
+        })
+    }
+}
 
 // === impl Typed ===
 
@@ -32,20 +69,46 @@ impl<M, H> Typed<M, H> {
     }
 }
 
-impl<M: Message, H: Handler<M>> Endpoint for Typed<M, H> {
-    fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> BoxFuture<'a, Result<(), Failure>> {
-        let incoming = cx.incoming();
-        match codecs.decode(incoming.metadata.content_type.as_deref(), &incoming.body) {
+impl<M: Message + DeserializeOwned, H: Handler<M>> Endpoint for Typed<M, H> {
+    fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a> {
+        Handling::Plain(match decode(&cx, codecs) {
             Ok(message) => self.handler.handle(message, cx),
-            Err(error) => {
-                let kind = match error.kind() {
-                    CodecErrorKind::UnknownContentType => FailureKind::UnknownContentType,
-                    _ => FailureKind::Undecodable,
-                };
-                Box::pin(std::future::ready(Err(Failure::dead_letter(error).of_kind(kind))))
-            }
-        }
+            Err(failure) => Box::pin(std::future::ready(Err(failure))),
+        })
     }
+}
+
+// === impl Replying ===
+
+impl<M, R, H> Replying<M, R, H> {
+    pub(crate) const fn new(handler: H) -> Self {
+        Self { handler, types: PhantomData }
+    }
+}
+
+impl<M, R, H> Endpoint for Replying<M, R, H>
+where
+    M: Message + DeserializeOwned,
+    R: Message + Serialize,
+    H: Handler<M, R>,
+{
+    fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a> {
+        Handling::Replying(Box::pin(async move {
+            let reply = self.handler.handle(decode(&cx, codecs)?, cx.clone()).await?;
+            reply::address(&reply, &cx)
+        }))
+    }
+}
+
+fn decode<M: Message + DeserializeOwned>(cx: &Context, codecs: &Codecs) -> Result<M, Failure> {
+    let incoming = cx.incoming();
+    codecs.decode(incoming.metadata.content_type.as_deref(), &incoming.body).map_err(|error| {
+        let kind = match error.kind() {
+            CodecErrorKind::UnknownContentType => FailureKind::UnknownContentType,
+            _ => FailureKind::Undecodable,
+        };
+        Failure::dead_letter(error).of_kind(kind)
+    })
 }
 
 // === impl Raw ===
@@ -55,7 +118,7 @@ where
     H: Fn(Context) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    fn call<'a>(&'a self, cx: Context, _: &'a Codecs) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.0(cx))
+    fn call<'a>(&'a self, cx: Context, _: &'a Codecs) -> Handling<'a> {
+        Handling::Plain(Box::pin(self.0(cx)))
     }
 }

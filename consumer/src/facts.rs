@@ -1,14 +1,15 @@
 //! What a consumer knows of its queue: how attempts are counted, and whether the broker keeps what is rejected.
 
 use garenne_shared::{ExchangeName, Headers, QueueName};
+use garenne_topology::{ContractLimit, DeadLetters, QueueContract, QueueKind};
 use garenne_transport::Client;
 
 use crate::{Consumer, consumer::DeliveryLimit};
 
 /// What a consumer knows of its queue.
 ///
-/// AMQP 0-9-1 has no way to ask. What the consumer was told counts first, then how this client declared the queue, then the defaults of
-/// the broker.
+/// AMQP 0-9-1 has no way to ask. What the consumer was told counts first, then the contract of the queue, then how this client declared it,
+/// then the defaults of the broker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct QueueFacts {
     /// Whether the queue counts failed deliveries; `None` if that is not known.
@@ -28,12 +29,14 @@ pub(crate) struct QueueFacts {
 impl QueueFacts {
     /// Gathers what is known.
     pub(crate) fn gather(consumer: &Consumer, client: &Client) -> Self {
-        let declared = client.declared_queue(&consumer.queue).map(|queue| queue.arguments);
         let default_limit = client.capabilities().default_delivery_limit;
-        let mut facts = declared.map_or_else(
-            || Self { delivery_limit: default_limit, ..Self::default() },
-            |arguments| Self::declared(&arguments, default_limit),
-        );
+        let mut facts = match &consumer.contract {
+            Some(contract) => Self::of(contract, default_limit),
+            None => match client.declared_queue(&consumer.queue) {
+                Some(queue) => Self::declared(&queue.arguments, default_limit),
+                None => Self { delivery_limit: default_limit, ..Self::default() },
+            },
+        };
         match consumer.delivery_limit {
             DeliveryLimit::Unsaid => {}
             DeliveryLimit::None => facts.delivery_limit = None,
@@ -46,6 +49,25 @@ impl QueueFacts {
             facts.dead_letters = dead_letters;
         }
         facts
+    }
+
+    fn of(contract: &QueueContract, default_limit: Option<u32>) -> Self {
+        let delivery_limit = match contract.delivery_limit {
+            ContractLimit::Failures(failures) => Some(failures),
+            ContractLimit::BrokerDefault => default_limit,
+            _ => None,
+        };
+        let dead_letter_queue = match &contract.dead_letters {
+            DeadLetters::Own(queue) => Some(queue.clone()),
+            _ => None,
+        };
+        Self {
+            counts: Some(contract.kind == QueueKind::Quorum),
+            delivery_limit,
+            dead_letters: contract.dead_letters != DeadLetters::None,
+            dead_letter_queue,
+            stream: contract.kind == QueueKind::Stream,
+        }
     }
 
     fn declared(arguments: &Headers, default_limit: Option<u32>) -> Self {

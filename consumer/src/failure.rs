@@ -42,6 +42,8 @@ pub enum FailureKind {
     UnknownContentType,
     /// No handler is registered for the message type.
     UnknownType,
+    /// What the handler deferred, or its reply, was not confirmed.
+    Publish,
 }
 
 /// Classifies any error in one word.
@@ -126,18 +128,20 @@ impl FailureKind {
             Self::Undecodable => "undecodable",
             Self::UnknownContentType => "unknown-content-type",
             Self::UnknownType => "unknown-type",
+            Self::Publish => "publish",
         }
     }
 
     /// Reads what [`as_str`](Self::as_str) wrote.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        const ALL: [FailureKind; 6] = [
+        const ALL: [FailureKind; 7] = [
             FailureKind::Handler,
             FailureKind::Panic,
             FailureKind::Timeout,
             FailureKind::Undecodable,
             FailureKind::UnknownContentType,
             FailureKind::UnknownType,
+            FailureKind::Publish,
         ];
         ALL.into_iter().find(|kind| kind.as_str() == text)
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use garenne_transport::{Client, Problem, Unsettled};
 
-use crate::{Context, report::Report, work::Work};
+use crate::{Context, Outcome, work::Work};
 
 /// A handler that has outlived its delivery.
 pub(crate) struct Late {
@@ -40,8 +40,8 @@ pub(crate) fn count(work: &Work, cx: &Context, how: Stale) {
     work.metrics.stale();
     if how == Stale::TakenBack {
         // RabbitMQ 4.3 counts neither a consumer timeout nor a cancel; before, quorum queues counted every return.
-        let queue_counts_it = !work.station.client.capabilities().uncounted_nack;
-        work.station.tally.went_stale(cx.incoming(), queue_counts_it);
+        let queue_counts_it = !work.environment.client.capabilities().uncounted_nack;
+        work.environment.tally.went_stale(cx.incoming(), queue_counts_it);
     }
 }
 
@@ -71,15 +71,16 @@ impl Late {
             "a handler of queue `{queue}` runs longer than the broker waits (its consumer timeout): raise `consumer-timeout` \
              or lower `Consumer::timeout`"
         );
-        Self { how, begun, _problem: Some(work.station.client.problem(text)) }
+        Self { how, begun, _problem: Some(work.environment.client.problem(text)) }
     }
 
     /// Notes how the handler ended; its delivery cannot be settled any more.
-    pub(crate) fn end(self, work: &Work, cx: &Context, handled: &Result<(), Report>) {
+    pub(crate) fn end(self, work: &Work, cx: &Context, outcome: &Outcome) {
         let (queue, id, elapsed): (_, _, Duration) = (cx.queue(), cx.message_id(), self.begun.elapsed());
-        match handled {
-            Ok(()) if self.how == Stale::TakenBack => {
-                work.station.tally.finished_late(cx.incoming());
+        match outcome.failure() {
+            // What it deferred is not published for a stale delivery: it is handled again.
+            None if self.how == Stale::TakenBack && outcome.publishes().is_empty() => {
+                work.environment.tally.finished_late(cx.incoming());
                 if id.is_some() {
                     tracing::warn!(
                         %queue, id, ?elapsed,
@@ -93,11 +94,11 @@ impl Late {
                     );
                 }
             }
-            Ok(()) => {
-                tracing::info!(%queue, id, ?elapsed, "handled after its connection was lost: it may come again");
+            None => {
+                tracing::info!(%queue, id, ?elapsed, "handled after its delivery had gone stale: it may come again");
             }
             // The executor tells of failures.
-            Err(_) => {}
+            Some(_) => {}
         }
     }
 }

@@ -1,78 +1,109 @@
-//! What becomes of a delivery, decided from what its handling ended with and which attempt it was.
+//! What the handling of a message came to: what the layers see, and what is carried out in the end.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use garenne_shared::Outgoing;
 
-use crate::{Consumer, Context, Decision, FailureKind, report::Report};
+use crate::{Failure, Report};
 
-/// What becomes of a delivery.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is acknowledged.
-    Done,
-    /// It is handed back after this time, and counted as failed.
-    Retry { report: Report, delay: Duration },
-    /// A copy goes to the dead-letter queue, then it is acknowledged.
-    DeadLetter { report: Report },
+/// What the handling of a message came to: success or a failure, and what is to be published before the message is settled.
+///
+/// Every way of handling gives one: a handler that returns, an unknown type, a body that does not decode, a panic, a timeout. Layers see it on
+/// its way out and may replace it.
+///
+/// # Examples
+///
+/// ```
+/// use garenne_consumer::{Failure, Outcome};
+///
+/// let failed = Outcome::failed(&Failure::dead_letter("no such customer"));
+/// assert_eq!(failed.failure().map(|report| report.text()), Some("no such customer".to_owned()));
+/// assert!(Outcome::done().is_done());
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "an outcome that is not returned is lost, and its message with it"]
+pub struct Outcome {
+    failure: Option<Report>,
+    publishes: Vec<Outgoing>,
 }
 
 // === impl Outcome ===
 
 impl Outcome {
-    /// Decides what becomes of a delivery.
-    pub(crate) fn decide(consumer: &Consumer, cx: &Context, handled: Result<(), Report>) -> Self {
-        let report = match handled {
-            Ok(()) => return Self::Done,
-            Err(report) => report,
-        };
-        let asked = match report.decision {
-            Decision::DeadLetter => return Self::DeadLetter { report },
-            Decision::Retry => None,
-            Decision::RetryAfter(delay) => Some(delay),
-        };
-        match next_delay(consumer, cx) {
-            Some(delay) => Self::Retry { report, delay: asked.unwrap_or(delay) },
-            None => Self::DeadLetter { report },
+    /// The message was handled: it is acknowledged.
+    pub const fn done() -> Self {
+        Self { failure: None, publishes: Vec::new() }
+    }
+
+    /// The message was not handled, for this reason.
+    pub fn failed(failure: &Failure) -> Self {
+        Report::of(failure).into()
+    }
+
+    /// Returns whether the message was handled.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// Returns why the message was not handled, if it was not.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Report> {
+        self.failure.as_ref()
+    }
+
+    /// Adds a message that is published, and confirmed, before this one is acknowledged.
+    ///
+    /// A failure publishes nothing. If the broker does not confirm, the message counts as failed and is handled again.
+    pub fn publish(mut self, message: Outgoing) -> Self {
+        if self.is_done() {
+            self.publishes.push(message);
+        }
+        self
+    }
+
+    /// Returns what is to be published before the message is acknowledged, in order.
+    #[must_use]
+    pub fn publishes(&self) -> &[Outgoing] {
+        &self.publishes
+    }
+
+    pub(crate) fn with_publishes(publishes: Vec<Outgoing>) -> Self {
+        Self { failure: None, publishes }
+    }
+
+    pub(crate) fn into_result(self) -> Result<Vec<Outgoing>, Report> {
+        match self.failure {
+            None => Ok(self.publishes),
+            Some(report) => Err(report),
         }
     }
 }
 
-/// Returns the delay before the next attempt, or `None` if this one was the last.
-///
-/// The last attempt is ours, because what the broker takes away at its limit carries no error. A queue that does not count says no more than
-/// that there was a delivery before: a message that always fails would go round for ever, so the second failure is the last there.
-fn next_delay(consumer: &Consumer, cx: &Context) -> Option<Duration> {
-    let attempt = cx.attempt();
-    let uncounted = cx.redelivered() && !cx.count().counted;
-    let at_limit = cx.station().facts.delivery_limit.is_some_and(|limit| attempt > limit);
-    if uncounted || at_limit {
-        return None;
+impl From<Report> for Outcome {
+    fn from(report: Report) -> Self {
+        Self { failure: Some(report), publishes: Vec::new() }
     }
-    // A policy may be code of the service.
-    catch_unwind(AssertUnwindSafe(|| consumer.retry_delay.delay(attempt))).unwrap_or_else(|panic| {
-        let panic = Report::panic("the retry policy", panic);
-        tracing::error!(queue = %cx.queue(), error = panic.text(), "there is no further attempt");
-        None
-    })
 }
 
-/// Tells whether a message had all its attempts already, the last of which outlived its delivery, so that nothing could be settled.
-pub(crate) fn exhausted(consumer: &Consumer, cx: &Context) -> Option<Report> {
-    let count = cx.count();
-    if count.stale == 0 {
-        return None;
+/// Reads the error to text; call it where a panic of the error is caught.
+impl From<Result<(), Failure>> for Outcome {
+    fn from(result: Result<(), Failure>) -> Self {
+        match result {
+            Ok(()) => Self::done(),
+            Err(failure) => Self::failed(&failure),
+        }
     }
-    let by_limit = cx.station().facts.delivery_limit.map(|limit| limit.saturating_add(1));
-    let by_policy = consumer.retry_delay.max_attempts();
-    let by_kind = (!count.counted).then_some(2);
-    let last = [by_limit, by_policy, by_kind].into_iter().flatten().min()?;
-    (count.failures >= last).then(|| {
-        let message = format!(
-            "its handler outlived its delivery {} times: the broker's consumer timeout is shorter than the handler takes",
-            count.stale
-        );
-        Report::new(Decision::DeadLetter, FailureKind::Timeout, message)
-    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_publishes_nothing() {
+        let message = || Outgoing::new("orders", "placed", "x");
+        let failed = Outcome::failed(&Failure::retry("no")).publish(message());
+        assert_eq!((failed.is_done(), failed.publishes().len()), (false, 0));
+        let done = Outcome::done().publish(message()).publish(message());
+        assert_eq!((done.is_done(), done.publishes().len()), (true, 2));
+    }
 }

@@ -1,54 +1,88 @@
-//! From a delivery to the result of its handler: route, middleware, decode, handle. Whatever happens is a result.
+//! From a delivery to the outcome of its handling: layers, route, decode, handle. Whatever happens is an outcome.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use garenne_shared::Codecs;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Consumer, Context, Decision, FailureKind, Middleware, UnknownTypes, contained::Contained,
-    middleware::Next, report::Report,
+    Consumer, Context, Decision, FailureKind, Layer, Outcome, UnknownTypes, contained::Contained,
+    layer::Next, report::Report,
 };
 
-/// Everything between a delivery and its result.
+/// How long layers may go on after the handler inside was dropped at its timeout.
+const LAYERS_GRACE: Duration = Duration::from_secs(1);
+
+/// Everything between a delivery and its outcome.
 pub(crate) struct Pipeline {
     consumer: Consumer,
-    middleware: Vec<Arc<dyn Middleware>>,
+    layers: Vec<Arc<dyn Layer>>,
     codecs: Codecs,
 }
 
 // === impl Pipeline ===
 
 impl Pipeline {
-    /// Makes the pipeline of a consumer; the service's middleware goes outside of the consumer's.
-    pub(crate) fn new(mut consumer: Consumer, service: &[Arc<dyn Middleware>], codecs: Codecs) -> Self {
-        let mut middleware = service.to_vec();
-        middleware.append(&mut consumer.middleware);
-        Self { consumer, middleware, codecs }
+    /// Makes the pipeline of a consumer; the service's layers go outside of the consumer's.
+    pub(crate) fn new(mut consumer: Consumer, service: &[Arc<dyn Layer>], codecs: Codecs) -> Self {
+        let mut layers = service.to_vec();
+        layers.append(&mut consumer.layers);
+        Self { consumer, layers, codecs }
     }
 
     pub(crate) const fn consumer(&self) -> &Consumer {
         &self.consumer
     }
 
-    /// Handles a delivery; panics and timeouts come back as failures.
-    pub(crate) async fn handle(&self, cx: &Context) -> Result<(), Report> {
+    /// Handles a delivery.
+    pub(crate) async fn handle(&self, cx: &Context) -> Outcome {
+        // A timeout beyond the end of the clock is none.
+        let deadline = Instant::now().checked_add(self.consumer.timeout);
+        if self.layers.is_empty() {
+            return self.innermost(cx.clone(), deadline).await;
+        }
+        let next = Next { layers: &self.layers, pipeline: self, deadline };
+        let handling = Contained::new(|| Box::pin(next.run(cx.clone())), Some(cx.pulse()), "a layer");
+        let limit = deadline.and_then(|deadline| deadline.checked_add(LAYERS_GRACE));
+        self.within(limit, "a layer", handling).await
+    }
+
+    /// Handles a delivery inside of all layers.
+    pub(crate) async fn innermost(&self, cx: Context, deadline: Option<Instant>) -> Outcome {
         let message_type = cx.metadata().message_type.as_ref();
         let Some(endpoint) = self.consumer.endpoint(message_type) else {
-            return self.unknown_type(cx);
+            return self.unknown_type(&cx);
         };
-        let next = Next { middleware: &self.middleware, endpoint, codecs: &self.codecs };
-        let limit = self.consumer.timeout;
-        let mut handling = Contained::new(next.run(cx.clone()), cx.pulse());
-        match timeout(limit, &mut handling).await {
-            Ok(result) => result,
-            Err(_) => Err(handling.give_up(Report::too_long(limit))),
+        // Inside of layers their pulse tells.
+        let pulse = self.layers.is_empty().then(|| cx.pulse());
+        let handling = Contained::new(|| endpoint.call(cx.clone(), &self.codecs), pulse, "the handler");
+        let outcome = self.within(deadline, "the handler", handling).await;
+        cx.take_deferred(outcome)
+    }
+
+    async fn within<F>(
+        &self,
+        deadline: Option<Instant>,
+        what: &str,
+        handling: Result<Contained<'_, F>, Report>,
+    ) -> Outcome
+    where
+        F: Future<Output: Into<Outcome>> + Unpin,
+    {
+        let mut handling = match handling {
+            Ok(handling) => handling,
+            Err(panic) => return panic.into(),
+        };
+        let Some(deadline) = deadline else { return handling.await };
+        match timeout_at(deadline, &mut handling).await {
+            Ok(outcome) => outcome,
+            Err(_) => handling.give_up(Report::too_long(what, self.consumer.timeout)).into(),
         }
     }
 
-    fn unknown_type(&self, cx: &Context) -> Result<(), Report> {
+    fn unknown_type(&self, cx: &Context) -> Outcome {
         if self.consumer.unknown_types == UnknownTypes::Ignore {
-            return Ok(());
+            return Outcome::done();
         }
         let mut known: Vec<_> = self.consumer.routes.keys().map(|known| format!("`{known}`")).collect();
         known.sort();
@@ -61,6 +95,6 @@ impl Pipeline {
             cx.queue(),
             known.join(", "),
         );
-        Err(Report::new(Decision::DeadLetter, FailureKind::UnknownType, error))
+        Report::new(Decision::DeadLetter, FailureKind::UnknownType, error).into()
     }
 }

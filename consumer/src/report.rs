@@ -9,9 +9,9 @@ use crate::{Decision, Failure, FailureKind};
 /// How many sources of an error are kept.
 const CHAIN_MAX: usize = 8;
 
-/// A failure as text.
+/// A failure as text: what is logged, and what goes into the headers of a dead letter.
 #[derive(Debug, Clone)]
-pub(crate) struct Report {
+pub struct Report {
     pub(crate) decision: Decision,
     pub(crate) kind: FailureKind,
     /// What the error says.
@@ -63,14 +63,27 @@ impl Report {
         Self::new(Decision::Retry, FailureKind::Panic, format!("{what} panicked: {text}"))
     }
 
-    /// Reports a handler that took longer than it may.
-    pub(crate) fn too_long(limit: Duration) -> Self {
-        let message = format!("the handler took longer than its timeout, {limit:?}");
+    /// Reports a handler, or a layer around it, that took longer than it may.
+    pub(crate) fn too_long(what: &str, limit: Duration) -> Self {
+        let message = format!("{what} took longer than its timeout, {limit:?}");
         Self::new(Decision::Retry, FailureKind::Timeout, message)
     }
 
+    /// Returns what is to become of the message.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// Returns what kind of failure it was.
+    #[must_use]
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
     /// Returns the error and all its sources in one line.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut text = self.message.clone();
         for source in &self.chain {
             text.push_str(": ");

@@ -12,13 +12,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Consumer, Force, Middleware,
-    context::Station,
+    Consumer, Force, Layer, agreement,
+    context::Environment,
     ending::Ending,
+    execute::Kept,
     facts::QueueFacts,
     metric::Metrics,
     pipeline::Pipeline,
-    recover::Kept,
     runner::{CLOSE_LIMIT, GRACE, Runner},
     tally::Tally,
     watch::{Watch, Watchdog},
@@ -43,7 +43,7 @@ use crate::{
 pub struct Service {
     client: Client,
     consumers: Vec<Consumer>,
-    middleware: Vec<Arc<dyn Middleware>>,
+    layers: Vec<Arc<dyn Layer>>,
     drain_timeout: Duration,
 }
 
@@ -55,7 +55,7 @@ impl Service {
         Self {
             client: client.clone(),
             consumers: Vec::new(),
-            middleware: Vec::new(),
+            layers: Vec::new(),
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -66,9 +66,9 @@ impl Service {
         self
     }
 
-    /// Adds a middleware around every handler of every consumer, inside those added before.
-    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
-        self.middleware.push(Arc::new(middleware));
+    /// Adds a layer around the handling of every message of every consumer, inside those added before.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
         self
     }
 
@@ -154,20 +154,21 @@ impl Service {
 
     /// Subscribes every consumer.
     async fn subscribe(self, stop: &CancellationToken, ending: &Arc<Ending>) -> Result<Vec<Runner>, Error> {
-        let Self { client, consumers, middleware, .. } = self;
+        let Self { client, consumers, layers, .. } = self;
         let publisher = Publisher::new(&client);
         let mut tallies: HashMap<QueueName, Arc<Tally>> = HashMap::new();
         let mut runners = Vec::with_capacity(consumers.len());
         for consumer in consumers {
             let queue = consumer.queue.clone();
             let prefetch = consumer.effective_prefetch();
-            let subscriber = client.subscribe(Subscription::new(queue.clone()).prefetch(prefetch)).await?;
             let facts = QueueFacts::gather(&consumer, &client);
+            agreement::check(&consumer, &facts, &client).await?;
+            let subscriber = client.subscribe(Subscription::new(queue.clone()).prefetch(prefetch)).await?;
             let tally = tallies
                 .entry(queue.clone())
                 .or_insert_with(|| Arc::new(Tally::new(facts.counts, client.capabilities().uncounted_nack)));
             let metrics = Arc::new(Metrics::new(&queue));
-            let station = Arc::new(Station {
+            let environment = Arc::new(Environment {
                 service: client.config().service.clone(),
                 publisher: publisher.clone(),
                 stopping: stop.clone(),
@@ -178,11 +179,11 @@ impl Service {
             });
             let work = Work {
                 watch: Arc::new(Watch::new(consumer.timeout, Arc::clone(&metrics))),
-                kept: Kept::new(&station, prefetch, &metrics),
-                pipeline: Pipeline::new(consumer, &middleware, client.codecs().clone()),
+                kept: Kept::new(&environment, prefetch, &metrics),
+                pipeline: Pipeline::new(consumer, &layers, client.codecs().clone()),
                 ending: Arc::clone(ending),
                 cut_delay_told: false.into(),
-                station,
+                environment,
                 metrics,
             };
             runners.push(Runner { subscriber, work: Arc::new(work) });

@@ -159,7 +159,7 @@ impl Seat {
         let text = format!(
             "a handler of queue `{queue}` blocks its thread; use async calls or `tokio::task::spawn_blocking`"
         );
-        self.problem = Some(self.cx.station().client.problem(text));
+        self.problem = Some(self.cx.environment().client.problem(text));
         Some((self.cx.clone(), elapsed))
     }
 }

@@ -9,22 +9,21 @@ use std::{
 use garenne_transport::{Delivery, Settlement, Unsettled};
 
 use crate::{
-    Context,
-    context::Station,
+    Context, Outcome,
+    context::Environment,
+    disposition::{Disposition, exhausted},
     ending::Ending,
+    execute::{self, Kept},
     late::{self, Late},
     metric::Metrics,
-    outcome::{Outcome, exhausted},
     pipeline::Pipeline,
-    recover::{self, Kept},
-    report::Report,
     watch::Watch,
 };
 
 /// What every delivery of a consumer needs.
 pub(crate) struct Work {
     pub(crate) pipeline: Pipeline,
-    pub(crate) station: Arc<Station>,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) kept: Kept,
@@ -36,29 +35,29 @@ pub(crate) struct Work {
 /// A delivery whose handling ended, and what is to become of it.
 pub(crate) struct Handled {
     pub(crate) cx: Context,
-    pub(crate) outcome: Outcome,
+    pub(crate) disposition: Disposition,
     pub(crate) unsettled: Unsettled,
 }
 
 // === impl Work ===
 
 impl Work {
-    /// Handles a delivery and settles it if that succeeded; the rest takes longer, and none of the concurrency.
+    /// Handles a delivery and settles it if nothing is left to do; the rest takes longer, and none of the concurrency.
     pub(crate) async fn handle(&self, delivery: Delivery) -> Option<Handled> {
         let Delivery { message, unsettled } = delivery;
-        let cx = Context::new(message, Arc::clone(&self.station));
-        if self.station.tally.take_finished(cx.incoming()) {
+        let cx = Context::new(message, Arc::clone(&self.environment), unsettled.liveness());
+        if self.environment.tally.take_finished(cx.incoming()) {
             let (queue, id) = (cx.queue(), cx.message_id());
             tracing::info!(%queue, id, "message was handled before its delivery went stale: acknowledged now");
             unsettled.settle(Settlement::Ack);
             return None;
         }
         let consumer = self.pipeline.consumer();
-        let known = recover::put_back_report(&cx).or_else(|| exhausted(consumer, &cx));
-        let handled = match known {
-            Some(report) => Err(report),
+        let known = execute::put_back_report(&cx).or_else(|| exhausted(consumer, &cx));
+        let outcome = match known {
+            Some(report) => report.into(),
             None => match self.attend(&cx, &unsettled).await {
-                Some(handled) => handled,
+                Some(outcome) => outcome,
                 None => {
                     self.ending.cut_short();
                     unsettled.settle(Settlement::Release);
@@ -66,40 +65,40 @@ impl Work {
                 }
             },
         };
-        match Outcome::decide(consumer, &cx, handled) {
-            Outcome::Done => {
-                recover::succeed(self, &cx, unsettled);
+        match Disposition::decide(consumer, &cx, outcome) {
+            Disposition::Done { publishes } if publishes.is_empty() => {
+                execute::succeed(self, &cx, unsettled);
                 None
             }
-            outcome => Some(Handled { cx, outcome, unsettled }),
+            disposition => Some(Handled { cx, disposition, unsettled }),
         }
     }
 
     /// Runs the handler to its end; `None` if the drain was over before.
-    async fn attend(&self, cx: &Context, unsettled: &Unsettled) -> Option<Result<(), Report>> {
+    async fn attend(&self, cx: &Context, unsettled: &Unsettled) -> Option<Outcome> {
         let _running = self.metrics.begin();
         let _watched = self.watch.begin(cx);
         let begun = Instant::now();
         let mut handling = pin!(self.pipeline.handle(cx));
         // Most handlers end before the other two are polled, and pay nothing for them.
-        let mut stale = pin!(late::stale(&self.station.client, unsettled));
+        let mut stale = pin!(late::stale(&self.environment.client, unsettled));
         let mut late: Option<Late> = None;
-        let handled = loop {
+        let outcome = loop {
             tokio::select! {
                 biased;
-                handled = &mut handling => break handled,
+                outcome = &mut handling => break outcome,
                 () = self.ending.cut().cancelled() => return None,
                 how = &mut stale, if late.is_none() => late = Some(Late::begin(self, cx, begun, how)),
             }
         };
         if let Some(late) = late {
-            late.end(self, cx, &handled);
+            late.end(self, cx, &outcome);
         }
-        Some(handled)
+        Some(outcome)
     }
 
-    /// Carries out what is to become of a delivery that was not handled.
+    /// Carries out what is to become of a delivery.
     pub(crate) async fn settle(&self, handled: Handled) {
-        recover::carry_out(self, handled).await;
+        execute::carry_out(self, handled).await;
     }
 }

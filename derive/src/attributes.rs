@@ -1,9 +1,12 @@
 //! What stands in `#[message(..)]`.
 
+use std::str::FromStr;
+
+use garenne_shared::{ExchangeName, MessageType, NameError};
 use syn::{Attribute, Error, Ident, LitStr, Path, Result, ext::IdentExt as _, spanned::Spanned as _};
 
-/// The longest name AMQP can carry, in bytes.
-const NAME_MAX: usize = 255;
+/// The longest name of a header in bytes, an AMQP short string.
+const HEADER_NAME_MAX: usize = 255;
 
 /// What stands on the struct.
 pub(crate) struct OnStruct {
@@ -44,11 +47,9 @@ impl OnStruct {
         let message_type = message_type.ok_or_else(|| {
             Error::new(name.span(), "a message needs a type: add `#[message(type = \"order.placed.v1\")]`")
         })?;
-        if message_type.value().is_empty() {
-            return Err(Error::new(message_type.span(), "a message type must not be empty"));
-        }
-        for literal in [Some(&message_type), exchange.as_ref()].into_iter().flatten() {
-            check_name(literal)?;
+        check::<MessageType>(&message_type, &message_type.value())?;
+        if let Some(exchange) = &exchange {
+            check::<ExchangeName>(exchange, &exchange.value())?;
         }
         let krate = match krate {
             Some(path) => path.parse()?,
@@ -68,10 +69,7 @@ pub(crate) fn header(field: &syn::Field) -> Result<Option<String>> {
             }
             let name = if meta.input.peek(syn::Token![=]) {
                 let name: LitStr = meta.value()?.parse()?;
-                check_name(&name)?;
-                if name.value().is_empty() {
-                    return Err(Error::new(name.span(), "a header name must not be empty"));
-                }
+                check_header_name(&name)?;
                 name.value()
             } else {
                 field.ident.as_ref().map(|name| name.unraw().to_string()).unwrap_or_default()
@@ -91,18 +89,22 @@ pub(crate) fn header(field: &syn::Field) -> Result<Option<String>> {
     Ok(header)
 }
 
-fn check_name(literal: &LitStr) -> Result<()> {
-    check_text(literal, &literal.value())
+/// Checks a name that stands in `literal` as it is checked at run time.
+pub(crate) fn check<N: FromStr<Err = NameError>>(literal: &LitStr, name: &str) -> Result<()> {
+    name.parse::<N>().map(|_| ()).map_err(|error| Error::new(literal.span(), error))
 }
 
-/// Checks a name, or the text of a key, that stands in `literal`.
-pub(crate) fn check_text(literal: &LitStr, name: &str) -> Result<()> {
-    if name.len() > NAME_MAX {
-        let message = format!("a name is at most {NAME_MAX} bytes, but this one has {}", name.len());
-        return Err(Error::new(literal.span(), message));
+fn check_header_name(literal: &LitStr) -> Result<()> {
+    let name = literal.value();
+    let refuse = |message: String| Err(Error::new(literal.span(), message));
+    match name.len() {
+        0 => refuse("a header name must not be empty".to_owned()),
+        len if len > HEADER_NAME_MAX => {
+            refuse(format!("a header name is at most {HEADER_NAME_MAX} bytes, but this one has {len}"))
+        }
+        _ if name.contains(|character: char| character.is_ascii_control()) => {
+            refuse("a header name must not contain control characters".to_owned())
+        }
+        _ => Ok(()),
     }
-    if name.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-        return Err(Error::new(literal.span(), "a name must not contain control characters"));
-    }
-    Ok(())
 }

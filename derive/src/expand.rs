@@ -1,15 +1,16 @@
 //! Writes the impl.
 
+use garenne_shared::{
+    RoutingKey,
+    template::{Part, Template},
+};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{
     Data, DeriveInput, Error, Fields, FieldsNamed, LitStr, Result, ext::IdentExt as _, spanned::Spanned as _,
 };
 
-use crate::{
-    attributes::{OnStruct, check_text, header},
-    template::{self, Part},
-};
+use crate::attributes::{OnStruct, check, header};
 
 /// Writes the impl of `Message` for a struct.
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
@@ -54,29 +55,19 @@ fn named_fields(input: &DeriveInput) -> Result<Option<&FieldsNamed>> {
 }
 
 fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&LitStr>) -> Result<TokenStream> {
-    let parts = key.map(template::parse).transpose()?.unwrap_or_default();
-    let (Some(key), true) = (key, parts.iter().any(|part| matches!(part, Part::Field(_)))) else {
-        let text: String = parts
-            .into_iter()
-            .map(|part| match part {
-                Part::Text(text) | Part::Field(text) => text,
-            })
-            .collect();
-        if let Some(key) = key {
-            check_text(key, &text)?;
-        }
-        return Ok(quote! {
-            const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
-            ::core::result::Result::Ok(KEY)
-        });
-    };
+    let Some(key) = key else { return Ok(fixed_key(krate, "")) };
+    let template: Template = key.value().parse().map_err(|error| Error::new(key.span(), error))?;
+    if let Some(text) = template.literal() {
+        check::<RoutingKey>(key, text)?;
+        return Ok(fixed_key(krate, text));
+    }
     let mut format = String::new();
     let mut arguments = Vec::new();
-    for part in parts {
+    for part in template.parts() {
         match part {
             Part::Text(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
             Part::Field(field) => {
-                let (name, field_type) = placeholder(fields, key, &field)?;
+                let (name, field_type) = placeholder(fields, key, field)?;
                 // The span is that of the field's type, so that a type without `Display` is pointed at.
                 arguments.push(quote_spanned! {field_type.span()=> &self.#name as &dyn ::core::fmt::Display});
                 format.push_str("{}");
@@ -89,6 +80,13 @@ fn routing_key(krate: &syn::Path, fields: Option<&FieldsNamed>, key: Option<&Lit
         )
         .map_err(|error| #krate::MessageError::new(<Self as #krate::Message>::TYPE, error))
     })
+}
+
+fn fixed_key(krate: &syn::Path, text: &str) -> TokenStream {
+    quote! {
+        const KEY: #krate::RoutingKey = #krate::RoutingKey::from_static(#text);
+        ::core::result::Result::Ok(KEY)
+    }
 }
 
 /// Finds the field that a placeholder names, and its type.
@@ -118,12 +116,14 @@ fn headers(krate: &syn::Path, fields: Option<&FieldsNamed>) -> Result<TokenStrea
     for field in fields.into_iter().flat_map(|fields| &fields.named) {
         if let (Some(header), Some(name)) = (header(field)?, &field.ident) {
             // The span is that of the field's type, so that a type that is no header value is pointed at.
-            let value = quote_spanned! {field.ty.span()=>
-                ::core::convert::From::from(::core::clone::Clone::clone(&self.#name))
-            };
+            let value = quote_spanned! {field.ty.span()=> #krate::ToHeader::to_header(&self.#name)};
             inserts.push(quote! {
-                let value: #krate::HeaderValue = #value;
-                headers.insert(#header, value);
+                let value = #value.map_err(|error| {
+                    #krate::MessageError::header(<Self as #krate::Message>::TYPE, #header, error)
+                })?;
+                if let ::core::option::Option::Some(value) = value {
+                    headers.insert(#header, value);
+                }
             });
         }
     }

@@ -45,25 +45,26 @@ pub use garenne_topology as topology;
 pub use garenne_transport as transport;
 
 pub use garenne_consumer::{
-    Consumer, Context, Decision, Failure, FailureKind, Force, Handler, Middleware, Next, OrFailure, Service,
-    UnknownTypes, shutdown_signal,
+    Consumer, Context, Decision, Extensions, Failure, FailureKind, Force, HandledBy, Handler, Layer, Next,
+    OrFailure, Outcome, Report, Route, Service, UnknownTypes, shutdown_signal,
 };
 pub use garenne_derive::Message;
 pub use garenne_producer::{Enqueued, Publish, Publisher, Receipt};
 pub use garenne_shared::{
     Bytes, Codec, CodecError, CodecErrorKind, Codecs, Config, ConfigError, DeliveryMode, ExchangeName,
-    HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError, Outgoing,
-    QueueName, Retry, RoutingKey, Secret, codec, config, header,
+    HeaderError, HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError,
+    Outgoing, QueueName, Retry, RoutingKey, Secret, ToHeader, codec, config, header,
 };
 pub use garenne_topology::{
-    Binding, ClassicOverflow, ClassicQueue, DeadLetterStrategy, Declaration, Destination, Exchange,
-    ExchangeDeclaration, ExchangeKind, HashBy, HeadersMatch, MatchValue, Overflow, Problem, ProblemKind,
-    Queue, QueueDeclaration, QueueDefinition, QueueKind, QuorumQueue, StreamQueue, Topology, TopologyError,
-    Warning, WarningKind,
+    Binding, ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Declaration,
+    Destination, Exchange, ExchangeDeclaration, ExchangeKind, HashBy, HeadersMatch, MatchValue, Overflow,
+    Problem, ProblemKind, Queue, QueueContract, QueueDeclaration, QueueDefinition, QueueKind, QuorumQueue,
+    StreamQueue, Topology, TopologyError, Warning, WarningKind,
 };
 pub use garenne_transport::{
     Applied, Capabilities, Client, ConfirmChannel, ConnectionHealth, ConnectionState, Declared, DeclaredAs,
-    Error, ErrorKind, Event, Events, Health, PublishError, PublishErrorKind, QueueInfo, Role, Verified,
+    Error, ErrorKind, Event, Events, Health, Liveness, PublishError, PublishErrorKind, QueueInfo, Role,
+    Verified,
 };
 
 /// The names that a service usually needs.
@@ -71,8 +72,9 @@ pub mod prelude {
     pub use async_trait::async_trait;
 
     pub use crate::{
-        Client, Config, Consumer, Context, Event, Exchange, Failure, Handler, Message, Metadata, OrFailure,
-        Outgoing, Publisher, Queue, QueueName, Retry, Service, Topology, shutdown_signal,
+        Client, Config, Consumer, Context, Event, Exchange, Failure, HandledBy as _, Handler, Message,
+        Metadata, OrFailure, Outgoing, Publisher, Queue, QueueName, Retry, Service, Topology,
+        shutdown_signal,
     };
 }
 
@@ -80,3 +82,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The guide to what can be added, whose examples run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/extending.md")]
+struct Extending;

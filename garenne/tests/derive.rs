@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use garenne::{HeaderValue, Headers, Message, MessageError, MessageType};
+use garenne::{HeaderError, HeaderValue, Headers, Message, MessageError, MessageType, ToHeader};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, Message)]
@@ -40,6 +40,79 @@ fn fields_travel_as_headers() {
     OrderPlaced::from_region("eu").headers(&mut headers).unwrap();
     let expected = [("tenant", HeaderValue::from("t1")), ("x-cents", HeaderValue::from(4200))];
     assert_eq!(headers, expected.into_iter().collect());
+}
+
+#[test]
+fn a_header_field_is_of_any_integer_and_may_be_absent() {
+    #[derive(Message)]
+    #[message(type = "widths")]
+    struct Widths {
+        #[message(header)]
+        narrow: i8,
+        #[message(header)]
+        wide: u64,
+        #[message(header)]
+        size: usize,
+        #[message(header)]
+        offset: isize,
+        #[message(header)]
+        tenant: Option<String>,
+        #[message(header)]
+        parent: Option<u64>,
+        #[message(header)]
+        flag: Option<bool>,
+    }
+    let widths = Widths {
+        narrow: -1,
+        wide: i64::MAX as u64,
+        size: 3,
+        offset: -4,
+        tenant: None,
+        parent: Some(5),
+        flag: None,
+    };
+    let mut headers = Headers::new();
+    widths.headers(&mut headers).unwrap();
+    let expected = [("narrow", -1), ("wide", i64::MAX), ("size", 3), ("offset", -4), ("parent", 5)];
+    assert_eq!(headers, expected.into_iter().collect());
+}
+
+#[test]
+fn an_integer_that_no_header_has_is_an_error_and_does_not_wrap() {
+    #[derive(Message)]
+    #[message(type = "counted.v1")]
+    struct Counted {
+        #[message(header = "x-count")]
+        count: u64,
+    }
+    let error = Counted { count: u64::MAX }.headers(&mut Headers::new()).unwrap_err();
+    assert_eq!(error.to_string(), "message `counted.v1` cannot have its header `x-count`");
+    let source = error.source().unwrap().to_string();
+    assert!(source.ends_with("but is 18446744073709551615; send it as text"), "{source}");
+}
+
+#[test]
+fn a_type_of_ones_own_is_a_header_field() {
+    struct Tenant(u32);
+    impl ToHeader for Tenant {
+        fn to_header(&self) -> Result<Option<HeaderValue>, HeaderError> {
+            if self.0 == 0 {
+                Err(HeaderError::new("a tenant is above 0, but is 0"))
+            } else {
+                self.0.to_header()
+            }
+        }
+    }
+    #[derive(Message)]
+    #[message(type = "rented.v1")]
+    struct Rented {
+        #[message(header)]
+        tenant: Tenant,
+    }
+    let mut headers = Headers::new();
+    Rented { tenant: Tenant(3) }.headers(&mut headers).unwrap();
+    assert_eq!(headers.int("tenant"), Some(3));
+    assert!(Rented { tenant: Tenant(0) }.headers(&mut headers).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use garenne_shared::{Codecs, Message, Metadata, Outgoing, RoutingKey};
 use garenne_transport::{PublishError, PublishErrorKind};
+use serde::Serialize;
 
 /// An encoded message, kept until it is confirmed.
 ///
@@ -28,7 +29,7 @@ enum Origin {
 
 impl Draft {
     /// Encodes and addresses a message.
-    pub(crate) fn typed<M: Message>(message: &M, codecs: &Codecs) -> Result<Self, PublishError> {
+    pub(crate) fn typed<M: Message + Serialize>(message: &M, codecs: &Codecs) -> Result<Self, PublishError> {
         let routing_key = message.routing_key().map_err(|error| {
             refused::<M>(RoutingKey::from_static(""), "its fields make no routing key").with_source(error)
         })?;
@@ -78,19 +79,16 @@ fn refused<M: Message>(routing_key: RoutingKey, why: &str) -> PublishError {
 
 #[cfg(test)]
 mod tests {
-    use garenne_shared::{ExchangeName, Headers, MessageError, MessageType};
-    use serde::{Deserialize, Serialize};
-
     use super::*;
+    use garenne_shared::{ExchangeName, HeaderError, Headers, MessageError, MessageType};
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Serialize)]
     struct Placed {
         region: String,
         ratio: Ratio,
     }
 
     /// Encodes unless it is zero.
-    #[derive(Deserialize)]
     struct Ratio(u32);
 
     impl Serialize for Ratio {
@@ -111,6 +109,10 @@ mod tests {
         }
 
         fn headers(&self, headers: &mut Headers) -> Result<(), MessageError> {
+            if self.region == "nowhere" {
+                let error = HeaderError::new("a region is somewhere, but is `nowhere`");
+                return Err(MessageError::header(Self::TYPE, "region", error));
+            }
             headers.insert("region", self.region.as_str());
             Ok(())
         }
@@ -158,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_encoded_or_addressed_is_an_encode_error_with_its_source() {
-        for failed in [draft("eu", 0), draft(&"x".repeat(300), 2)] {
+        for failed in [draft("eu", 0), draft("nowhere", 2), draft(&"x".repeat(300), 2)] {
             let error = failed.unwrap_err();
             assert_eq!(error.kind(), PublishErrorKind::Encode);
             assert_eq!(error.exchange(), &Placed::EXCHANGE);

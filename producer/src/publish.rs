@@ -2,7 +2,7 @@
 
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
-use garenne_shared::{DeliveryMode, ExchangeName, HeaderValue, RoutingKey, header};
+use garenne_shared::{DeliveryMode, ExchangeName, HeaderValue, Outgoing, RoutingKey, header};
 use garenne_transport::PublishError;
 
 use crate::{Enqueued, Publisher, Receipt, delivery::Delivery, draft::Draft};
@@ -118,6 +118,20 @@ impl<'a> Publish<'a> {
         let mut delivery = self.delivery()?;
         let pending = delivery.send().await?;
         Ok(Enqueued::new(delivery, pending))
+    }
+
+    /// Returns the message as it would be sent, without sending it: for an outbox, or to send it later.
+    ///
+    /// [`Publisher::publish_raw`] sends it. [`allow_unroutable`](Self::allow_unroutable) becomes its `mandatory`, which is `false` then.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the message could not be encoded (`Encode`).
+    pub fn into_outgoing(self) -> Result<Outgoing, PublishError> {
+        let draft = self.draft?;
+        let mut outgoing = draft.attempt(&self.publisher.shared().app_id);
+        outgoing.mandatory &= !draft.allow_unroutable;
+        Ok(outgoing)
     }
 
     fn delivery(self) -> Result<Delivery, PublishError> {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{Stream, StreamExt};
 use garenne_shared::{Codecs, Message, Outgoing, Retry};
 use garenne_transport::{Client, ConfirmChannel, PublishError};
+use serde::Serialize;
 
 use crate::{
     Publish, Receipt,
@@ -73,7 +74,7 @@ impl Publisher {
     /// Publishes a message to its exchange with its key; set options, then await the result.
     ///
     /// It is encoded here, once; an error of that is the result of the await.
-    pub fn publish<M: Message>(&self, message: &M) -> Publish<'_> {
+    pub fn publish<M: Message + Serialize>(&self, message: &M) -> Publish<'_> {
         Publish::new(self, Draft::typed(message, &self.shared.codecs))
     }
 
@@ -98,7 +99,7 @@ impl Publisher {
         messages: S,
     ) -> impl Stream<Item = Result<Receipt, PublishError>> + use<'_, M, S>
     where
-        M: Message,
+        M: Message + Serialize,
         S: Stream<Item = M>,
     {
         let publishes = messages.map(|message| ((), self.publish(&message)));

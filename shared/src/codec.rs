@@ -1,4 +1,8 @@
-//! Codecs, selected by content type.
+//! Codecs, selected by content type. Each is one file that implements [`Codec`].
+
+mod error;
+mod json;
+mod message_pack;
 
 use std::{fmt, sync::Arc};
 
@@ -7,14 +11,26 @@ use bytes::Bytes;
 pub use erased_serde;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::{
+    error::{CodecError, CodecErrorKind},
+    json::Json,
+    message_pack::MessagePack,
+};
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Encodes and decodes bodies of one content type.
 ///
-/// JSON and MessagePack are built in ([`Codecs::json`], [`Codecs::message_pack`]); implement this trait for others.
+/// [`Json`] and [`MessagePack`] are built in; implement this trait for others, and give them to [`Codecs::encoding_with`] or
+/// [`Codecs::with`].
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// The content type it stands for, such as `application/cbor`.
     fn content_type(&self) -> &'static str;
+
+    /// Other content types that it decodes. The default is none.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Encodes a value.
     ///
@@ -42,25 +58,7 @@ pub struct Codecs {
     custom: Vec<Arc<dyn Codec>>,
 }
 
-/// Why a body could not be encoded or decoded.
-pub struct CodecError {
-    kind: CodecErrorKind,
-    content_type: String,
-    source: Option<BoxError>,
-}
-
-/// The cause of a [`CodecError`], for matching.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CodecErrorKind {
-    /// No codec is registered for the content type.
-    UnknownContentType,
-    /// The value cannot be represented in the format.
-    Encode,
-    /// The body does not decode to the type.
-    Decode,
-}
-
+/// A codec. The built-in ones are called by their type: through [`Codec`], serde would call each field through a pointer.
 #[derive(Debug, Clone)]
 enum Format {
     Json,
@@ -113,8 +111,8 @@ impl Codecs {
     pub fn encode<T: Serialize>(&self, value: &T) -> Result<(Bytes, &'static str), CodecError> {
         let format = &self.encode_with;
         let body = match format {
-            Format::Json => serde_json::to_vec(value).map(Bytes::from).map_err(BoxError::from),
-            Format::MessagePack => rmp_serde::to_vec_named(value).map(Bytes::from).map_err(BoxError::from),
+            Format::Json => json::encode(value),
+            Format::MessagePack => message_pack::encode(value),
             Format::Custom(codec) => codec.encode(&value),
         };
         match body {
@@ -135,13 +133,13 @@ impl Codecs {
         content_type: Option<&str>,
         body: &[u8],
     ) -> Result<T, CodecError> {
-        let content_type = content_type.unwrap_or(JSON);
+        let content_type = content_type.unwrap_or(json::CONTENT_TYPE);
         let Some(format) = self.format(content_type) else {
             return Err(CodecError::new(CodecErrorKind::UnknownContentType, content_type, None));
         };
         let value = match format {
-            Format::Json => serde_json::from_slice(body).map_err(BoxError::from),
-            Format::MessagePack => decode_message_pack(body),
+            Format::Json => json::decode(body),
+            Format::MessagePack => message_pack::decode(body),
             Format::Custom(codec) => decode_custom(&*codec, body),
         };
         value.map_err(|source| CodecError::new(CodecErrorKind::Decode, content_type, Some(source)))
@@ -149,38 +147,31 @@ impl Codecs {
 
     fn format(&self, content_type: &str) -> Option<Format> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let matches = |name: &str| essence.eq_ignore_ascii_case(name);
-        if let Some(codec) = self.custom.iter().find(|codec| matches(codec.content_type())) {
+        let is_of = |codec: &dyn Codec| {
+            let names = [codec.content_type()];
+            names.iter().chain(codec.aliases()).any(|name| essence.eq_ignore_ascii_case(name))
+        };
+        if let Some(codec) = self.custom.iter().find(|codec| is_of(&***codec)) {
             return Some(Format::Custom(Arc::clone(codec)));
         }
-        if matches(JSON) {
-            return Some(Format::Json);
-        }
-        MESSAGE_PACK.iter().any(|name| matches(name)).then_some(Format::MessagePack)
+        [Format::Json, Format::MessagePack].into_iter().find(|format| is_of(format.codec()))
     }
 }
 
-const JSON: &str = "application/json";
-/// The registered name first; the others are in use by peers.
-const MESSAGE_PACK: [&str; 4] =
-    ["application/msgpack", "application/vnd.msgpack", "application/x-msgpack", "application/messagepack"];
+// === impl Format ===
 
 impl Format {
-    fn content_type(&self) -> &'static str {
+    fn codec(&self) -> &dyn Codec {
         match self {
-            Self::Json => JSON,
-            Self::MessagePack => MESSAGE_PACK[0],
-            Self::Custom(codec) => codec.content_type(),
+            Self::Json => &Json,
+            Self::MessagePack => &MessagePack,
+            Self::Custom(codec) => &**codec,
         }
     }
-}
 
-/// Decodes the whole body: `rmp_serde::from_slice` takes a valid start for the message and drops the rest.
-fn decode_message_pack<T: DeserializeOwned>(body: &[u8]) -> Result<T, BoxError> {
-    let mut deserializer = rmp_serde::Deserializer::new(body);
-    let value = T::deserialize(&mut deserializer)?;
-    let rest = deserializer.get_ref().len();
-    if rest == 0 { Ok(value) } else { Err(format!("{rest} bytes stand behind the message").into()) }
+    fn content_type(&self) -> &'static str {
+        self.codec().content_type()
+    }
 }
 
 fn decode_custom<T: DeserializeOwned>(codec: &dyn Codec, body: &[u8]) -> Result<T, BoxError> {
@@ -190,55 +181,6 @@ fn decode_custom<T: DeserializeOwned>(codec: &dyn Codec, body: &[u8]) -> Result<
         Ok(())
     })?;
     value.ok_or_else(|| "the codec returned without visiting the body".into())
-}
-
-// === impl CodecError ===
-
-impl CodecError {
-    fn new(kind: CodecErrorKind, content_type: &str, source: Option<BoxError>) -> Self {
-        Self { kind, content_type: content_type.to_owned(), source }
-    }
-
-    /// Returns the cause, for matching.
-    #[must_use]
-    pub const fn kind(&self) -> CodecErrorKind {
-        self.kind
-    }
-
-    /// Returns the content type of the body.
-    #[must_use]
-    pub fn content_type(&self) -> &str {
-        &self.content_type
-    }
-}
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let content_type = &self.content_type;
-        match self.kind {
-            CodecErrorKind::UnknownContentType => write!(
-                f,
-                "no codec is registered for content type `{content_type}`; add one with `Codecs::with`"
-            ),
-            CodecErrorKind::Encode => write!(f, "the message cannot be encoded as `{content_type}`"),
-            CodecErrorKind::Decode => {
-                write!(f, "the body does not decode as `{content_type}` to the message type")
-            }
-        }
-    }
-}
-
-/// Shows the causes too: it is what a `main` that returns the error prints.
-impl fmt::Debug for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::Chain(self).fmt(f)
-    }
-}
-
-impl std::error::Error for CodecError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
 }
 
 #[cfg(test)]

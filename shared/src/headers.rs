@@ -1,11 +1,14 @@
 //! Message headers: the AMQP field table as plain Rust values.
 
-mod form;
+mod field;
+pub(crate) mod form;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub use self::field::{HeaderError, ToHeader};
 
 /// The names of the headers that Garenne reads and writes.
 pub mod header {
@@ -41,9 +44,16 @@ pub mod header {
 
 /// One header value.
 ///
-/// In JSON and other formats of serde a value stands as itself, but for the two that they do not know: bytes are
-/// `{"$base64": "AQI="}` and timestamps are `{"$timestamp": 1735689600}`. A nested table that holds nothing but one entry of such
-/// a name and shape is read as what it looks like. JSON has no NaN and no infinity and writes `null` for them.
+/// In JSON and other formats of serde a value stands as itself, but for those that they do not know:
+///
+/// | value | stands as |
+/// |---|---|
+/// | bytes | `{"$base64": "AQI="}` |
+/// | a timestamp | `{"$timestamp": 1735689600}`, in seconds; as text above 2^63 - 1 |
+/// | a float that is no number, or infinite | `{"$float": "NaN"}`, `"inf"`, `"-inf"` |
+/// | a nested table of one entry with such a name | `{"$table": {"$base64": ".."}}` |
+///
+/// Every value comes back as it was, but for the sign and the payload of a NaN.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum HeaderValue {
@@ -177,4 +187,4 @@ from! {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

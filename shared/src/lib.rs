@@ -30,6 +30,7 @@ mod chain;
 pub mod codec;
 pub mod config;
 mod envelope;
+mod form;
 mod headers;
 mod message;
 mod metadata;
@@ -37,6 +38,7 @@ mod name;
 mod original;
 mod retry;
 mod secret;
+pub mod template;
 
 /// The body of a message: bytes that are cheap to clone.
 pub use bytes::Bytes;
@@ -46,7 +48,7 @@ pub use self::{
     codec::{Codec, CodecError, CodecErrorKind, Codecs},
     config::{Config, ConfigError},
     envelope::{Incoming, Outgoing},
-    headers::{HeaderValue, Headers, header},
+    headers::{HeaderError, HeaderValue, Headers, ToHeader, header},
     message::{Message, MessageError},
     metadata::{DeliveryMode, Metadata},
     name::{ExchangeName, MessageType, NameError, QueueName, RoutingKey},

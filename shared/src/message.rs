@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use serde::{Serialize, de::DeserializeOwned};
-
-use crate::{ExchangeName, Headers, MessageType, NameError, RoutingKey};
+use crate::{ExchangeName, HeaderError, Headers, MessageType, NameError, RoutingKey};
 
 /// A typed message: what it is called, where it is published, and with which key.
 ///
 /// `#[derive(Message)]` writes this impl; it can as well be written by hand.
 ///
+/// Publishing a message needs its `Serialize`, handling it its `Deserialize`: a type that goes one way needs one of them.
+///
 /// # Examples
 ///
 /// ```
 /// use garenne_shared::{ExchangeName, Headers, Message, MessageError, MessageType, RoutingKey};
-/// use serde::{Deserialize, Serialize};
+/// use serde::Serialize;
 ///
-/// #[derive(Serialize, Deserialize)]
+/// #[derive(Serialize)]
 /// struct OrderPlaced {
 ///     id: u64,
 ///     region: String,
@@ -41,7 +41,7 @@ use crate::{ExchangeName, Headers, MessageType, NameError, RoutingKey};
 /// assert_eq!(order.routing_key()?, "order.placed.eu");
 /// # Ok::<_, MessageError>(())
 /// ```
-pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Message: Send + Sync + 'static {
     /// The type, as it travels in the AMQP property `type`.
     const TYPE: MessageType;
     /// The exchange it is published to by default.
@@ -58,7 +58,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Fails if a field makes a header that AMQP cannot carry.
+    /// Fails if a field makes a header that AMQP cannot carry ([`MessageError::header`]).
     fn headers(&self, headers: &mut Headers) -> Result<(), MessageError> {
         let _ = headers;
         Ok(())
@@ -67,15 +67,46 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// Why a message has no routing key or no headers.
 ///
-/// Its source says what is wrong with the name.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("message `{message_type}` cannot be addressed")]
+/// Its source says what is wrong with the key or the value.
+#[derive(Clone, PartialEq, Eq)]
 pub struct MessageError {
     message_type: MessageType,
-    source: NameError,
+    cause: Cause,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Cause {
+    Key(NameError),
+    Header { name: String, error: HeaderError },
 }
 
 // === impl MessageError ===
+
+impl MessageError {
+    /// Makes the error of a message type whose fields make no routing key.
+    #[must_use]
+    pub const fn new(message_type: MessageType, source: NameError) -> Self {
+        Self { message_type, cause: Cause::Key(source) }
+    }
+
+    /// Makes the error of a message type with a field that cannot be the header of this name.
+    #[must_use]
+    pub fn header(message_type: MessageType, name: impl Into<String>, source: HeaderError) -> Self {
+        Self { message_type, cause: Cause::Header { name: name.into(), error: source } }
+    }
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message_type, cause } = self;
+        match cause {
+            Cause::Key(_) => write!(f, "message `{message_type}` cannot be addressed"),
+            Cause::Header { name, .. } => {
+                write!(f, "message `{message_type}` cannot have its header `{name}`")
+            }
+        }
+    }
+}
 
 /// Shows the causes too: it is what a `main` that returns the error prints.
 impl fmt::Debug for MessageError {
@@ -84,10 +115,11 @@ impl fmt::Debug for MessageError {
     }
 }
 
-impl MessageError {
-    /// Makes the error for a message type.
-    #[must_use]
-    pub const fn new(message_type: MessageType, source: NameError) -> Self {
-        Self { message_type, source }
+impl std::error::Error for MessageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::Key(error) => Some(error),
+            Cause::Header { error, .. } => Some(error),
+        }
     }
 }

@@ -6,10 +6,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Headers, MessageType, Original};
 
 /// How the broker keeps a message (AMQP property `delivery_mode`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeliveryMode {
     /// Written to disk in durable queues (2). The default.
     #[default]
@@ -22,6 +25,11 @@ pub enum DeliveryMode {
 ///
 /// Every field is what the wire carries; absent is `None`. Text of a peer that is not UTF-8 is shown as [`escape`](crate::escape) does
 /// it; [`original`](Self::original) has its bytes.
+///
+/// In JSON and other formats of serde it is a map of the fields by name, with `timestamp_s` (seconds since the Unix epoch),
+/// `expiration_ms` (milliseconds), `delivery_mode` (`"persistent"`, `"transient"`), and headers as [`HeaderValue`](crate::HeaderValue)
+/// shows them. What the units leave over, and the wire drops, stands in `timestamp_ns` and `expiration_ns` (nanoseconds).
+/// What is not set is left out; what is missing is not set; an unknown name is an error.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metadata {

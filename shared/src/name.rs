@@ -11,9 +11,9 @@ const MAX_NAME_BYTES: usize = 255;
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The name is longer than an AMQP short string.
-    #[error("a {what} is at most 255 bytes, but `{start}…` has {found}; shorten it")]
+    #[error("{what} is at most 255 bytes, but `{start}…` has {found}; shorten it")]
     TooLong {
-        /// What kind of name it is.
+        /// What kind of name it is, with its article.
         what: &'static str,
         /// The first characters of the name, escaped.
         start: String,
@@ -21,15 +21,15 @@ pub enum NameError {
         found: usize,
     },
     /// The name is empty where the broker would give it another meaning.
-    #[error("a {what} must not be empty")]
+    #[error("{what} must not be empty")]
     Empty {
-        /// What kind of name it is.
+        /// What kind of name it is, with its article.
         what: &'static str,
     },
     /// The name holds a character that no AMQP peer accepts in a name.
-    #[error("a {what} must not contain control characters, but `{name}` does")]
+    #[error("{what} must not contain control characters, but `{name}` does")]
     Control {
-        /// What kind of name it is.
+        /// What kind of name it is, with its article.
         what: &'static str,
         /// The name, escaped.
         name: String,
@@ -59,12 +59,12 @@ macro_rules! names {
             #[must_use]
             #[track_caller]
             pub const fn from_static(name: &'static str) -> Self {
-                assert!(name.len() <= MAX_NAME_BYTES, concat!("a ", $what, " is at most 255 bytes"));
-                assert!($empty || !name.is_empty(), concat!("a ", $what, " must not be empty"));
+                assert!(name.len() <= MAX_NAME_BYTES, concat!($what, " is at most 255 bytes"));
+                assert!($empty || !name.is_empty(), concat!($what, " must not be empty"));
                 let bytes = name.as_bytes();
                 let mut at = 0;
                 while at < bytes.len() {
-                    assert!(bytes[at] >= 0x20 && bytes[at] != 0x7f, concat!("a ", $what, " must not contain control characters"));
+                    assert!(bytes[at] >= 0x20 && bytes[at] != 0x7f, concat!($what, " must not contain control characters"));
                     at += 1;
                 }
                 Self(Cow::Borrowed(name))
@@ -148,13 +148,13 @@ macro_rules! names {
 
 names! {
     /// The name of an exchange. Empty is the default exchange, which routes by queue name.
-    ExchangeName, "exchange name", empty: true;
+    ExchangeName, "an exchange name", empty: true;
     /// The name of a queue.
-    QueueName, "queue name", empty: false;
+    QueueName, "a queue name", empty: false;
     /// The routing key of a message, or the key of a binding. It may be empty.
-    RoutingKey, "routing key", empty: true;
+    RoutingKey, "a routing key", empty: true;
     /// The type of a message, such as `order.placed.v1`; it travels in the AMQP property `type`.
-    MessageType, "message type", empty: false;
+    MessageType, "a message type", empty: false;
 }
 
 impl ExchangeName {
@@ -186,7 +186,7 @@ mod tests {
     fn a_name_is_at_most_255_bytes() {
         assert!(QueueName::try_from("q".repeat(255)).is_ok());
         let error = QueueName::try_from("q".repeat(256)).unwrap_err();
-        assert!(matches!(error, NameError::TooLong { what: "queue name", found: 256, .. }), "{error:?}");
+        assert!(matches!(error, NameError::TooLong { what: "a queue name", found: 256, .. }), "{error:?}");
         // Bytes, not characters.
         assert!(RoutingKey::try_from("é".repeat(128)).is_err());
     }

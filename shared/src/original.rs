@@ -7,6 +7,8 @@ use bytes::Bytes;
 /// RabbitMQ passes on what a peer wrote, whether it is text or not. [`Metadata`](crate::Metadata) shows it as text and as values that
 /// this crate knows; this keeps the bytes. Whoever publishes a message with the metadata of a delivery sends every property and
 /// header that was not changed just as it was.
+///
+/// In JSON and other formats of serde it is a map of `exchange`, `routing_key` and `properties`, each text or `{"$base64": ".."}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Original {
     exchange: Bytes,

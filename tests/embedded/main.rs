@@ -15,10 +15,14 @@ mod consume_settle;
 mod consume_share;
 #[path = "../suite/consuming.rs"]
 mod consuming;
+#[path = "../suite/contracts.rs"]
+mod contracts;
 #[path = "../suite/dead_letter_copies.rs"]
 mod dead_letter_copies;
 #[path = "../suite/dead_letters.rs"]
 mod dead_letters;
+#[path = "../suite/deferring.rs"]
+mod deferring;
 #[path = "../suite/endings.rs"]
 mod endings;
 #[path = "../suite/examples.rs"]
@@ -32,6 +36,8 @@ mod giving_up;
 mod handling;
 mod kept;
 mod late;
+#[path = "../suite/layers.rs"]
+mod layers;
 mod management;
 #[path = "../suite/orders.rs"]
 mod orders;

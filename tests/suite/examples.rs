@@ -18,10 +18,10 @@ mod content_filter;
 mod custom_codec;
 #[path = "../../examples/dead_letter.rs"]
 mod dead_letter;
+#[path = "../../examples/layer.rs"]
+mod layer;
 #[path = "../../examples/message_pack.rs"]
 mod message_pack;
-#[path = "../../examples/middleware.rs"]
-mod middleware;
 #[path = "../../examples/publish.rs"]
 mod publish;
 #[path = "../../examples/publish_subscribe.rs"]
@@ -62,7 +62,7 @@ examples! {
     the_example_custom_codec_works: custom_codec;
     the_example_dead_letter_works: dead_letter;
     the_example_message_pack_works: message_pack;
-    the_example_middleware_works: middleware;
+    the_example_layer_works: layer;
     the_example_publish_works: publish;
     the_example_publish_subscribe_works: publish_subscribe;
 }

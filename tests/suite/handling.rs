@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use garenne::{Consumer, Context, Failure, Handler, Middleware, Next, OrFailure as _, Service};
+use garenne::{Consumer, Context, Failure, Handler, Layer, Next, OrFailure as _, Outcome, Service};
 use garenne_tests::{SECONDS, eventually};
 use tokio::sync::Semaphore;
 
@@ -209,8 +209,8 @@ struct Around {
 }
 
 #[async_trait]
-impl Middleware for Around {
-    async fn call(&self, cx: Context, next: Next<'_>) -> Result<(), Failure> {
+impl Layer for Around {
+    async fn call(&self, cx: Context, next: Next<'_>) -> Outcome {
         self.diary.note(format!("{} in", self.name));
         let result = next.run(cx).await;
         self.diary.note(format!("{} out", self.name));
@@ -219,13 +219,12 @@ impl Middleware for Around {
 }
 
 #[tokio::test]
-async fn middleware_of_the_service_goes_around_that_of_the_consumer() {
+async fn layers_of_the_service_go_around_those_of_the_consumer() {
     let workshop = Workshop::new(5).await;
     let diary = Diary::default();
     let around = |name| Around { name, diary: diary.clone() };
-    let consumer = quick("work").middleware(around("consumer")).handle(noting(&diary, |_, _| Ok(())));
-    let running =
-        Workshop::serve(Service::new(&workshop.client).middleware(around("service")).consume(consumer));
+    let consumer = quick("work").layer(around("consumer")).handle(noting(&diary, |_, _| Ok(())));
+    let running = Workshop::serve(Service::new(&workshop.client).layer(around("service")).consume(consumer));
     workshop.jobs(1..2).await;
     diary.reaches(5).await;
     running.stop().await.unwrap();

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use garenne::{Consumer, Context, Failure, Handler, Message, Middleware, Next, Outgoing, Retry};
+use garenne::{Consumer, Context, Failure, Handler, Layer, Message, Next, Outcome, Outgoing, Retry};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -163,22 +163,22 @@ async fn an_error_that_panics_when_it_is_shown_classified_or_dropped_is_a_failur
 struct Hasty(Diary);
 
 #[async_trait]
-impl Middleware for Hasty {
-    async fn call(&self, cx: Context, next: Next<'_>) -> Result<(), Failure> {
+impl Layer for Hasty {
+    async fn call(&self, cx: Context, next: Next<'_>) -> Outcome {
         assert!(!cx.incoming().body.ends_with(b"13}"), "not this one");
-        let result = next.run(cx).await;
+        let outcome = next.run(cx).await;
         self.0.note("through");
-        result
+        outcome
     }
 }
 
 #[tokio::test]
-async fn a_panic_in_middleware_is_a_failure() {
+async fn a_panic_in_a_layer_is_a_failure() {
     for concurrency in [1, 4] {
         let workshop = Workshop::new(5).await;
         let diary = Diary::default();
         let fine = |_: Job, _: Context| async { Ok(()) };
-        let running = workshop.run(consumer(concurrency).middleware(Hasty(diary.clone())).handle(fine));
+        let running = workshop.run(consumer(concurrency).layer(Hasty(diary.clone())).handle(fine));
         workshop.jobs(0..2).await;
         workshop.jobs(13..14).await;
         workshop.jobs(2..4).await;

@@ -38,8 +38,8 @@ pub use self::{
     exchange::{Exchange, ExchangeKind, HashBy},
     problem::{Problem, ProblemKind, TopologyError},
     queue::{
-        ClassicOverflow, ClassicQueue, DeadLetterStrategy, Overflow, Queue, QueueDefinition, QueueKind,
-        QuorumQueue, StreamQueue,
+        ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Overflow, Queue,
+        QueueContract, QueueDefinition, QueueKind, QuorumQueue, StreamQueue,
     },
     topology::Topology,
     warning::{Warning, WarningKind},

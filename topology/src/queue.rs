@@ -2,6 +2,7 @@
 
 mod arguments;
 mod classic;
+mod contract;
 mod dead_letter;
 mod macros;
 mod overflow;
@@ -14,6 +15,7 @@ use garenne_shared::QueueName;
 
 pub use self::{
     classic::ClassicQueue,
+    contract::{ContractLimit, DeadLetters, QueueContract},
     dead_letter::DeadLetterStrategy,
     overflow::{ClassicOverflow, Overflow},
     quorum::QuorumQueue,
@@ -165,7 +167,9 @@ impl QueueDefinition {
         }
     }
 
-    pub(crate) fn declaration(&self) -> QueueDeclaration {
+    /// Returns how the queue is declared: its name and every argument.
+    #[must_use]
+    pub fn declaration(&self) -> QueueDeclaration {
         match self {
             Self::Quorum(queue) => queue.declaration(),
             Self::Classic(queue) => queue.declaration(),

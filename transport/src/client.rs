@@ -263,6 +263,20 @@ impl Client {
         declare::verify(&self.inner.consume, topology).await
     }
 
+    /// Compares a queue with how it is declared in the topology; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such queue, [`Mismatch`](crate::ErrorKind::Mismatch) with both values if it
+    /// has another property, [`AccessRefused`](crate::ErrorKind::AccessRefused) without the permission to configure it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn compare_queue(&self, queue: &QueueDeclaration) -> Result<(), Error> {
+        declare::compare(&self.inner.consume, queue).await
+    }
+
     /// Asks the broker how many messages are ready in a queue and how many consumers it has (a passive declare).
     ///
     /// # Errors

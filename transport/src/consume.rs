@@ -18,7 +18,7 @@ mod supervisor;
 
 pub(crate) use self::registry::Registry;
 pub use self::{
-    delivery::{Delivery, Settlement, Unsettled},
+    delivery::{Delivery, Liveness, Settlement, Unsettled},
     subscriber::Subscriber,
     subscription::{SettleConfig, Subscription},
 };

@@ -6,7 +6,7 @@ mod session;
 use std::{sync::Arc, time::Duration};
 
 use garenne_shared::{ExchangeName, QueueName};
-use garenne_topology::{Declaration, Destination, Topology, Warning};
+use garenne_topology::{Declaration, Destination, QueueDeclaration, Topology, Warning};
 
 pub(crate) use self::session::{Failure, Request, Session, find_queue};
 use crate::{
@@ -112,6 +112,17 @@ async fn declare(session: &mut Session<'_>, declaration: &Declaration) -> Result
         .await
         .map_err(|failure| failure.into_error(declaration))?;
     Ok(how)
+}
+
+/// Compares a queue with its declaration, by declaring it once it is there: the broker refuses what differs.
+pub(crate) async fn compare(link: &Link, queue: &QueueDeclaration) -> Result<(), Error> {
+    let mut session = Session::new(link);
+    session.perform(Request::FindQueue(&queue.name)).await.map_err(Failure::error)?;
+    let declaration = Declaration::Queue(queue.clone());
+    let compared = session.perform(Request::Declare(&declaration)).await;
+    compared.map_err(|failure| failure.into_error(&declaration))?;
+    session.close().await;
+    Ok(())
 }
 
 /// What became of looking for one object: `Some` is what the broker said instead of "here it is".

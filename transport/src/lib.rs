@@ -32,7 +32,7 @@ mod wire;
 pub use self::{
     capabilities::Capabilities,
     client::Client,
-    consume::{Delivery, SettleConfig, Settlement, Subscriber, Subscription, Unsettled},
+    consume::{Delivery, Liveness, SettleConfig, Settlement, Subscriber, Subscription, Unsettled},
     describe::{METRICS, Metric, MetricKind},
     error::{Error, ErrorKind},
     event::{Event, Events, Role},

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[message(type = "order.placed.v1")]
 struct OrderPlaced {
     #[message(header)]
-    lines: Vec<String>,
+    wait: std::time::Duration,
 }
 
 fn main() {}

@@ -67,7 +67,7 @@ impl Addressing {
             blank.metadata.delivery_mode = DeliveryMode::Transient;
         }
         let key = match args.key.literal() {
-            Some(key) => Key::Fixed(key.try_into()?),
+            Some(key) => Key::Fixed(key.parse()?),
             None => Key::Templated(args.key.clone()),
         };
         let mut headers = Vec::new();

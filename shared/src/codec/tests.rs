@@ -133,6 +133,59 @@ fn a_codec_of_ones_own_comes_before_a_built_in_one() {
 }
 
 #[test]
+fn a_codec_decodes_its_other_names_too() {
+    #[derive(Debug)]
+    struct Vendor;
+
+    impl Codec for Vendor {
+        fn content_type(&self) -> &'static str {
+            "application/vnd.acme+json"
+        }
+
+        fn aliases(&self) -> &'static [&'static str] {
+            &["application/acme"]
+        }
+
+        fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Bytes, BoxError> {
+            Json.encode(value)
+        }
+
+        fn decode(
+            &self,
+            body: &[u8],
+            visit: &mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error>,
+        ) -> Result<(), BoxError> {
+            Json.decode(body, visit)
+        }
+    }
+
+    let codecs = Codecs::json().with(Vendor);
+    for content_type in ["application/vnd.acme+json", "application/ACME"] {
+        assert_eq!(codecs.decode::<u8>(Some(content_type), b"7").unwrap(), 7);
+    }
+    assert_eq!(codecs.encode(&7).unwrap().1, "application/json", "`with` is for decoding");
+    for content_type in ["application/vnd.msgpack", "application/x-msgpack", "application/messagepack"] {
+        assert_eq!(codecs.decode::<u8>(Some(content_type), b"\x07").unwrap(), 7);
+    }
+}
+
+#[test]
+fn a_built_in_codec_does_the_same_as_a_codec_of_ones_own() {
+    // Given as their own, they are called through the trait.
+    for (own, built_in) in [
+        (Codecs::json().encoding_with(Json), Codecs::json()),
+        (Codecs::json().encoding_with(MessagePack), Codecs::message_pack()),
+    ] {
+        let (body, content_type) = own.encode(&order()).unwrap();
+        assert_eq!((body.clone(), content_type), built_in.encode(&order()).unwrap());
+        assert_eq!(own.decode::<Order>(Some(content_type), &body).unwrap(), order());
+        let longer = [&body[..], &body[..1]].concat();
+        assert_eq!(refused(&own, Some(content_type), &longer), CodecErrorKind::Decode);
+        assert_eq!(refused(&built_in, Some(content_type), &longer), CodecErrorKind::Decode);
+    }
+}
+
+#[test]
 fn what_cannot_be_encoded_is_an_error_with_its_cause() {
     let keyed = BTreeMap::from([((1, 2), 3)]);
     let error = Codecs::json().encode(&keyed).unwrap_err();

@@ -18,10 +18,17 @@ pub struct Delivery {
 /// The duty to settle one delivery. Dropping it hands the delivery back ([`Settlement::Release`]).
 #[must_use = "a delivery that is not settled blocks the prefetch window"]
 pub struct Unsettled {
-    /// `None` once settled.
-    settler: Option<Arc<Settler>>,
+    settler: Arc<Settler>,
     generation: u64,
     tag: u64,
+    is_settled: bool,
+}
+
+/// Tells whether the broker still counts on a delivery. Cheap to clone; it settles nothing.
+#[derive(Clone)]
+pub struct Liveness {
+    settler: Arc<Settler>,
+    generation: u64,
 }
 
 /// What becomes of a delivery.
@@ -41,7 +48,7 @@ pub enum Settlement {
 
 impl Unsettled {
     pub(super) const fn new(settler: Arc<Settler>, generation: u64, tag: u64) -> Self {
-        Self { settler: Some(settler), generation, tag }
+        Self { settler, generation, tag, is_settled: false }
     }
 
     /// Settles the delivery; never blocks. Acknowledgements may wait a moment to share a frame.
@@ -52,13 +59,19 @@ impl Unsettled {
         self.settle_once(settlement);
     }
 
+    /// Returns what tells whether the broker still counts on this delivery, without the duty to settle it.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        Liveness { settler: Arc::clone(&self.settler), generation: self.generation }
+    }
+
     /// Returns whether the broker still counts on this delivery.
     ///
     /// It does not once the channel of the delivery is gone: the broker delivers the message again, perhaps to another consumer, and
     /// a settlement does nothing.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.settler.as_ref().is_some_and(|settler| settler.is_current(self.generation))
+        !self.is_settled && self.settler.is_current(self.generation)
     }
 
     /// Waits until the broker no longer counts on this delivery; for ever if that never happens.
@@ -67,18 +80,13 @@ impl Unsettled {
     ///
     /// Cancel safe.
     pub fn stale(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (settler, generation) = (self.settler.clone(), self.generation);
-        async move {
-            match settler {
-                Some(settler) => settler.stale(generation).await,
-                None => std::future::pending().await,
-            }
-        }
+        let liveness = self.liveness();
+        async move { liveness.stale().await }
     }
 
     fn settle_once(&mut self, settlement: Settlement) {
-        if let Some(settler) = self.settler.take() {
-            settler.settle(self.generation, self.tag, settlement);
+        if !std::mem::replace(&mut self.is_settled, true) {
+            self.settler.settle(self.generation, self.tag, settlement);
         }
     }
 }
@@ -92,5 +100,30 @@ impl Drop for Unsettled {
 impl fmt::Debug for Unsettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unsettled").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+// === impl Liveness ===
+
+impl Liveness {
+    /// Returns whether the broker still counts on the delivery: its channel is the present one.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.settler.is_current(self.generation)
+    }
+
+    /// Waits until the broker no longer counts on the delivery; for ever if that never happens.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stale(&self) {
+        self.settler.stale(self.generation).await;
+    }
+}
+
+impl fmt::Debug for Liveness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Liveness").field("is_current", &self.is_current()).finish()
     }
 }

@@ -142,7 +142,12 @@ proptest! {
         properties.extend_from_slice(&seconds.to_be_bytes());
         properties.extend_from_slice(&late);
         let properties = Bytes::from(properties);
-        prop_assert_eq!(Bytes::from(encode(&delivered(&properties))?), properties);
+        let metadata = delivered(&properties);
+        prop_assert_eq!(&Bytes::from(encode(&metadata)?), &properties);
+        // It does so as well after it was stored.
+        let stored = serde_json::to_string(&metadata).unwrap();
+        let metadata: Metadata = serde_json::from_str(&stored).unwrap();
+        prop_assert_eq!(Bytes::from(encode(&metadata)?), properties);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Carries out what is to become of a delivery: the one place that settles what handlers get.
+//! Carries out what is to become of a delivery: the one place that publishes for handlers and settles what they get.
 //!
+//! What a success publishes (what was deferred, a reply) is confirmed before the message is acknowledged; if it is not, the message has failed.
 //! A retry is handed back to the broker (`basic.reject` with requeue), which counts it towards the queue's delivery limit. A final
 //! failure is copied to the dead-letter queue with the error in its headers, and only when that copy is confirmed is the
 //! original acknowledged. While it cannot be confirmed the original stays unacknowledged: it is never lost.
@@ -10,14 +11,16 @@ mod copies;
 mod dead_letter;
 mod hold;
 mod kept;
+mod publishes;
 
 use garenne_transport::{Settlement, Unsettled};
 
 pub use self::hold::HOLD_MAX;
+use self::publishes::Published;
 pub(crate) use self::{copies::put_back_report, kept::Kept};
 use crate::{
     Context,
-    outcome::Outcome,
+    disposition::Disposition,
     work::{Handled, Work},
 };
 
@@ -27,16 +30,25 @@ pub(crate) fn succeed(work: &Work, cx: &Context, unsettled: Unsettled) {
     settle(work, cx, unsettled, Settlement::Ack);
 }
 
-/// Settles what was not handled; takes as long as the hold or the copy takes.
+/// Publishes what is to be published and settles; takes as long as the confirms, the hold or the copy take.
 pub(crate) async fn carry_out(work: &Work, handled: Handled) {
-    let Handled { cx, outcome, unsettled } = handled;
-    let settlement = match &outcome {
-        Outcome::Done => Some(Settlement::Ack),
-        Outcome::Retry { report, delay } => {
+    let Handled { cx, disposition, unsettled } = handled;
+    let disposition = match disposition {
+        Disposition::Done { publishes } => match publishes::confirm(work, &cx, publishes, &unsettled).await {
+            Published::All => return succeed(work, &cx, unsettled),
+            // Without a settlement, dropping the delivery hands back what is still current.
+            Published::Over => return,
+            Published::Failed(report) => Disposition::decide(work.pipeline.consumer(), &cx, report.into()),
+        },
+        disposition => disposition,
+    };
+    let settlement = match &disposition {
+        Disposition::Done { .. } => Some(Settlement::Ack),
+        Disposition::Retry { report, delay } => {
             work.metrics.retry();
             hold::hold(work, &cx, report, *delay, &unsettled).await
         }
-        Outcome::DeadLetter { report } => {
+        Disposition::DeadLetter { report } => {
             work.metrics.dead_letter();
             dead_letter::send(work, &cx, report, &unsettled).await
         }
@@ -48,14 +60,14 @@ pub(crate) async fn carry_out(work: &Work, handled: Handled) {
 }
 
 fn settle(work: &Work, cx: &Context, unsettled: Unsettled, settlement: Settlement) {
-    if work.station.stopping.is_cancelled() {
+    if work.environment.stopping.is_cancelled() {
         work.ending.settled(unsettled.is_current());
     }
     match settlement {
         Settlement::Ack | Settlement::Reject if unsettled.is_current() => {
-            work.station.tally.forget(cx.incoming());
+            work.environment.tally.forget(cx.incoming());
         }
-        Settlement::Requeue => work.station.tally.failed(cx.incoming(), cx.count()),
+        Settlement::Requeue => work.environment.tally.failed(cx.incoming(), cx.count()),
         Settlement::Ack | Settlement::Reject | Settlement::Release => {}
     }
     unsettled.settle(settlement);

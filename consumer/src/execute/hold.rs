@@ -38,11 +38,11 @@ pub(super) async fn hold(
     tracing::info!(%queue, id, attempt, ?delay, kind, error = report.text(), "message will be tried again");
     tokio::select! {
         biased;
-        how = late::stale(&work.station.client, unsettled) => {
+        how = late::stale(&work.environment.client, unsettled) => {
             late::count(work, cx, how);
             None
         }
-        () = work.station.stopping.cancelled() => Some(Settlement::Requeue),
+        () = work.environment.stopping.cancelled() => Some(Settlement::Requeue),
         () = sleep(delay) => Some(Settlement::Requeue),
     }
 }

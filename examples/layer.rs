@@ -1,6 +1,6 @@
-//! Middleware: what happens around every handler. This one lets only one tenant's messages through.
+//! A layer: what happens around every handler. This one lets only one tenant's messages through.
 
-use garenne::{Middleware, Next, prelude::*};
+use garenne::{Layer, Next, Outcome, prelude::*};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -15,14 +15,14 @@ struct ReportRequested {
 struct OnlyTenant(&'static str);
 
 #[async_trait]
-impl Middleware for OnlyTenant {
-    async fn call(&self, cx: Context, next: Next<'_>) -> Result<(), Failure> {
+impl Layer for OnlyTenant {
+    async fn call(&self, cx: Context, next: Next<'_>) -> Outcome {
         // Headers are there before the body is decoded.
         if cx.metadata().headers.text("tenant") == Some(self.0) {
             next.run(cx).await
         } else {
             println!("not ours: {:?}", cx.message_id());
-            Ok(())
+            Outcome::done()
         }
     }
 }
@@ -44,7 +44,7 @@ pub async fn run(client: &Client) -> anyhow::Result<()> {
     let consumer = Consumer::new("examples.reports").concurrency(1).handle(report);
     let mut numbers = Vec::new();
     Service::new(client)
-        .middleware(OnlyTenant("ours"))
+        .layer(OnlyTenant("ours"))
         .consume(consumer)
         .run_until(async {
             while numbers.len() < 2 {

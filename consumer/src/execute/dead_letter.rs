@@ -12,7 +12,7 @@ use garenne_transport::{ErrorKind, PublishError, PublishErrorKind, Settlement, U
 use tokio::time::sleep;
 
 use super::{
-    copies::{self, Form},
+    copies::{self, Form, Target},
     kept::Place,
 };
 use crate::{Context, report::Report, work::Work};
@@ -25,6 +25,9 @@ const KEEP_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// How long a message waits that is moved to the end at once; it bounds how fast such messages go round.
 const MOVE_DELAY: Duration = Duration::from_secs(1);
+
+/// What is said where the contract of the queue has no dead letters.
+const NO_DEAD_LETTERS: &str = "the queue has no dead letters; give it some in the topology, or name a queue with `Consumer::dead_letter_queue`";
 
 /// How an attempt to publish a copy ended.
 enum Attempt {
@@ -94,7 +97,7 @@ impl Sender<'_> {
             tokio::select! {
                 biased;
                 () = self.unsettled.stale() => return self.stale(),
-                () = self.work.station.stopping.cancelled() => return Some(Settlement::Release),
+                () = self.work.environment.stopping.cancelled() => return Some(Settlement::Release),
                 () = sleep(if over { MOVE_DELAY } else { delay }) => {}
             }
             if over && let Some(settlement) = self.move_to_the_end().await {
@@ -105,10 +108,14 @@ impl Sender<'_> {
 
     /// Tries the copies from the one that says most. Fails with why none is taken, and whether that may pass by itself.
     async fn try_forms(&self) -> Result<Option<Settlement>, (String, bool)> {
-        let to = self.work.pipeline.consumer().dead_letter_queue.as_ref();
+        let to = match Target::of(self.work.pipeline.consumer()) {
+            Ok(Some(to)) => to,
+            Ok(None) => return Err((NO_DEAD_LETTERS.to_owned(), false)),
+            Err(error) => return self.reject(&misnamed(&error)).await,
+        };
         let mut form = Form::Whole;
         loop {
-            let copy = match copies::dead_letter(form, to, self.cx, self.report) {
+            let copy = match copies::dead_letter(form, &to, self.cx, self.report) {
                 Ok(copy) => copy,
                 Err(error) => return self.reject(&misnamed(&error)).await,
             };
@@ -151,7 +158,7 @@ impl Sender<'_> {
 
     /// Lets the broker dead-letter the original where it is known to do so; a reject could lose the message otherwise.
     async fn reject(&self, error: &str) -> Result<Option<Settlement>, (String, bool)> {
-        let facts = &self.work.station.facts;
+        let facts = &self.work.environment.facts;
         if !facts.dead_letters {
             let remedy =
                 "give the queue a dead-letter exchange and say so with `Consumer::broker_dead_letters`";
@@ -159,7 +166,7 @@ impl Sender<'_> {
         }
         // What is dead-lettered to a queue that is missing is dropped.
         if let Some(queue) = &facts.dead_letter_queue
-            && let Err(missing) = self.work.station.client.queue_info(queue).await
+            && let Err(missing) = self.work.environment.client.queue_info(queue).await
             && missing.kind() != ErrorKind::AccessRefused
         {
             return Err((
@@ -175,7 +182,7 @@ impl Sender<'_> {
 
     /// Puts a copy at the end of the queue it came from; the outer `None` if that is not possible.
     async fn move_to_the_end(&self) -> Option<Option<Settlement>> {
-        if self.work.station.facts.stream {
+        if self.work.environment.facts.stream {
             return None;
         }
         let copy = copies::put_back(self.cx, self.report).ok()?;

@@ -6,7 +6,9 @@ use garenne_shared::{
     ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header,
 };
 
-use crate::{Context, report::Report};
+use garenne_topology::DeadLetters;
+
+use crate::{Consumer, Context, report::Report};
 
 /// The longest error text that is kept, in bytes; all headers must fit one frame.
 const TEXT_MAX: usize = 2048;
@@ -79,23 +81,48 @@ impl Form {
     }
 }
 
-/// Makes the copy for the dead-letter queue, addressed through the default exchange.
+/// Where copies for the dead-letter queue are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    exchange: ExchangeName,
+    /// `None` keeps the message's own.
+    routing_key: Option<RoutingKey>,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Returns where the copies of a consumer go: to the queue that it names or has, through the exchange of its contract, or to the queue
+    /// that is assumed. `None` if the contract says that there is no dead-letter queue.
+    pub(super) fn of(consumer: &Consumer) -> Result<Option<Self>, NameError> {
+        match consumer.contract.as_ref().map(|contract| &contract.dead_letters) {
+            Some(DeadLetters::Through { exchange, routing_key }) if consumer.dead_letter_queue.is_none() => {
+                Ok(Some(Self { exchange: exchange.clone(), routing_key: routing_key.clone() }))
+            }
+            Some(DeadLetters::None) if consumer.dead_letter_queue.is_none() => Ok(None),
+            _ => Self::queue(&consumer.dead_letter_queue_name()?).map(Some),
+        }
+    }
+
+    fn queue(queue: &QueueName) -> Result<Self, NameError> {
+        let routing_key = Some(RoutingKey::try_from(queue.to_string())?);
+        Ok(Self { exchange: ExchangeName::DEFAULT, routing_key })
+    }
+}
+
+/// Makes the copy for the dead-letter queue.
 pub(super) fn dead_letter(
     form: Form,
-    to: Option<&QueueName>,
+    to: &Target,
     cx: &Context,
     report: &Report,
 ) -> Result<Outgoing, NameError> {
-    let queue = match to {
-        Some(queue) => queue.to_string(),
-        None => format!("{}.dlq", cx.queue()),
-    };
-    copy(form, queue, cx, report)
+    copy(form, to, cx, report)
 }
 
 /// Makes the copy that waits at the end of the queue the message came from.
 pub(super) fn put_back(cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
-    let mut copy = copy(Form::Whole, cx.queue().to_string(), cx, report)?;
+    let mut copy = copy(Form::Whole, &Target::queue(cx.queue())?, cx, report)?;
     copy.metadata.headers.insert(PUT_BACK, true);
     Ok(copy)
 }
@@ -113,9 +140,12 @@ fn is_put_back(cx: &Context) -> bool {
         && headers.text(header::ORIGIN_QUEUE) == Some(cx.queue().as_str())
 }
 
-fn copy(form: Form, queue: String, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
-    let routing_key = RoutingKey::try_from(queue)?;
-    let mut copy = Outgoing::new(ExchangeName::DEFAULT, routing_key, cx.incoming().body.clone());
+fn copy(form: Form, to: &Target, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
+    let routing_key = match &to.routing_key {
+        Some(routing_key) => routing_key.clone(),
+        None => RoutingKey::try_from(cx.routing_key().to_owned())?,
+    };
+    let mut copy = Outgoing::new(to.exchange.clone(), routing_key, cx.incoming().body.clone());
     copy.metadata = cx.metadata().clone();
     let metadata = &mut copy.metadata;
     // A copy must not expire, and the broker refuses a user id other than ours.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use garenne_shared::QueueName;
 use garenne_transport::{Client, Problem};
 
-use crate::{context::Station, metric::Metrics};
+use crate::{context::Environment, metric::Metrics};
 
 /// The messages of one consumer that wait for their dead-letter queue.
 pub(crate) struct Kept {
@@ -35,10 +35,10 @@ pub(super) struct Place<'a> {
 // === impl Kept ===
 
 impl Kept {
-    pub(crate) fn new(station: &Station, prefetch: u16, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(environment: &Environment, prefetch: u16, metrics: &Arc<Metrics>) -> Self {
         Self {
-            queue: station.queue.clone(),
-            client: station.client.clone(),
+            queue: environment.queue.clone(),
+            client: environment.client.clone(),
             metrics: Arc::clone(metrics),
             limit: usize::from(prefetch / 2),
             state: Mutex::default(),

@@ -1,0 +1,83 @@
+//! Compares what a consumer knows of its queue with the broker, before the first message.
+
+use garenne_shared::QueueName;
+use garenne_topology::DeadLetters;
+use garenne_transport::{Client, Error, ErrorKind};
+
+use crate::{Consumer, facts::QueueFacts};
+
+/// Compares the contract of a consumer's queue with the broker; says what is assumed of a queue without one.
+///
+/// Without the permission to ask, nothing is compared.
+pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Client) -> Result<(), Error> {
+    let queue = &consumer.queue;
+    if let Some(limit) = facts.delivery_limit
+        && let Some(attempts) = consumer.retry_delay.max_attempts()
+        && attempts > limit.saturating_add(1)
+    {
+        tracing::warn!(
+            %queue, attempts, limit,
+            "the retry policy has more attempts than the delivery limit of the queue allows: the limit ends them"
+        );
+    }
+    let Some(contract) = &consumer.contract else {
+        return assume(consumer, facts, client).await;
+    };
+    unless_refused(client.compare_queue(&contract.declaration).await)?;
+    match (&consumer.dead_letter_queue, &contract.dead_letters) {
+        (Some(dead_letter_queue), _) => {
+            let found = unless_refused(client.queue_info(dead_letter_queue).await.map(|_| ()));
+            found.map_err(|error| missing(queue, dead_letter_queue, error))
+        }
+        (None, DeadLetters::None) => {
+            tracing::warn!(
+                %queue,
+                "the queue has no dead letters: what fails for good is kept in it, and shown in the health; give it a dead-letter queue"
+            );
+            Ok(())
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// Says what is assumed of a queue that somebody else declares.
+async fn assume(consumer: &Consumer, facts: &QueueFacts, client: &Client) -> Result<(), Error> {
+    let (queue, limit) = (&consumer.queue, facts.delivery_limit);
+    let Ok(dead_letter_queue) = consumer.dead_letter_queue_name() else { return Ok(()) };
+    tracing::info!(
+        %queue, %dead_letter_queue, delivery_limit = limit, broker_dead_letters = facts.dead_letters,
+        "what is assumed of the queue, which is of no topology of this service"
+    );
+    match client.queue_info(&dead_letter_queue).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            tracing::warn!(
+                %queue, %dead_letter_queue,
+                "the dead-letter queue does not exist: what fails for good is kept until it does; declare it, or name another with \
+                 `Consumer::dead_letter_queue`"
+            );
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn unless_refused(asked: Result<(), Error>) -> Result<(), Error> {
+    match asked {
+        Err(error) if matches!(error.kind(), ErrorKind::AccessRefused | ErrorKind::Locked) => {
+            tracing::debug!(%error, "a queue is not compared with its definition");
+            Ok(())
+        }
+        asked => asked,
+    }
+}
+
+fn missing(queue: &QueueName, dead_letter_queue: &QueueName, error: Error) -> Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error;
+    }
+    let message = format!(
+        "queue `{queue}` needs its dead-letter queue `{dead_letter_queue}`, which does not exist; apply the topology before the \
+         service starts"
+    );
+    Error::new(ErrorKind::NotFound, message)
+}

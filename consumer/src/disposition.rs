@@ -1,0 +1,80 @@
+//! What becomes of a delivery, decided from the outcome of its handling and which attempt it was.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use garenne_shared::Outgoing;
+
+use crate::{Consumer, Context, Decision, FailureKind, Outcome, report::Report};
+
+/// What becomes of a delivery.
+#[derive(Debug)]
+pub(crate) enum Disposition {
+    /// It is acknowledged, once these are confirmed.
+    Done { publishes: Vec<Outgoing> },
+    /// It is handed back after this time, and counted as failed.
+    Retry { report: Report, delay: Duration },
+    /// A copy goes to the dead-letter queue, then it is acknowledged.
+    DeadLetter { report: Report },
+}
+
+// === impl Disposition ===
+
+impl Disposition {
+    /// Decides what becomes of a delivery.
+    pub(crate) fn decide(consumer: &Consumer, cx: &Context, outcome: Outcome) -> Self {
+        let report = match outcome.into_result() {
+            Ok(publishes) => return Self::Done { publishes },
+            Err(report) => report,
+        };
+        let asked = match report.decision {
+            Decision::DeadLetter => return Self::DeadLetter { report },
+            Decision::Retry => None,
+            Decision::RetryAfter(delay) => Some(delay),
+        };
+        match next_delay(consumer, cx) {
+            Some(delay) => Self::Retry { report, delay: asked.unwrap_or(delay) },
+            None => Self::DeadLetter { report },
+        }
+    }
+}
+
+/// Returns the delay before the next attempt, or `None` if this one was the last.
+///
+/// The last attempt is ours, because what the broker takes away at its limit carries no error. A queue that does not count says no more than
+/// that there was a delivery before: a message that always fails would go round for ever, so the second failure is the last there.
+fn next_delay(consumer: &Consumer, cx: &Context) -> Option<Duration> {
+    let attempt = cx.attempt();
+    let uncounted = cx.redelivered() && !cx.count().counted;
+    let at_limit = cx.environment().facts.delivery_limit.is_some_and(|limit| attempt > limit);
+    if uncounted || at_limit {
+        return None;
+    }
+    // A policy may be code of the service.
+    catch_unwind(AssertUnwindSafe(|| consumer.retry_delay.delay(attempt))).unwrap_or_else(|panic| {
+        let panic = Report::panic("the retry policy", panic);
+        tracing::error!(queue = %cx.queue(), error = panic.text(), "there is no further attempt");
+        None
+    })
+}
+
+/// Tells whether a message had all its attempts already, the last of which outlived its delivery, so that nothing could be settled.
+pub(crate) fn exhausted(consumer: &Consumer, cx: &Context) -> Option<Report> {
+    let count = cx.count();
+    if count.stale == 0 {
+        return None;
+    }
+    let by_limit = cx.environment().facts.delivery_limit.map(|limit| limit.saturating_add(1));
+    let by_policy = consumer.retry_delay.max_attempts();
+    let by_kind = (!count.counted).then_some(2);
+    let last = [by_limit, by_policy, by_kind].into_iter().flatten().min()?;
+    (count.failures >= last).then(|| {
+        let message = format!(
+            "its handler outlived its delivery {} times: the broker's consumer timeout is shorter than the handler takes",
+            count.stale
+        );
+        Report::new(Decision::DeadLetter, FailureKind::Timeout, message)
+    })
+}

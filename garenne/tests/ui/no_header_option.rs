@@ -1,0 +1,11 @@
+use garenne::Message;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, Message)]
+#[message(type = "order.placed.v1")]
+struct OrderPlaced {
+    #[message(header)]
+    weight: Option<u128>,
+}
+
+fn main() {}
