@@ -33,6 +33,8 @@ mod handling;
 mod kept;
 mod late;
 mod management;
+#[path = "../suite/observing.rs"]
+mod observing;
 #[path = "../suite/orders.rs"]
 mod orders;
 #[path = "../suite/panics.rs"]

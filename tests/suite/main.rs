@@ -17,6 +17,7 @@ mod foreign;
 mod giving_up;
 mod handling;
 mod heartbeats;
+mod observing;
 mod orders;
 mod outages;
 mod panics;
