@@ -150,3 +150,18 @@ impl From<form::Policy> for ObservedPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_without_a_value_is_read_as_it_was_declared() {
+        let json = r#"{"source":"x","destination":"q","destination_type":"queue","routing_key":"",
+            "arguments":{"tenant":"undefined","format":"pdf"}}"#;
+        let binding = ObservedBinding::from(serde_json::from_str::<form::Binding>(json).unwrap());
+        assert_eq!(binding.arguments.get("tenant"), Some(&HeaderValue::Null));
+        assert_eq!(binding.arguments.text("format"), Some("pdf"));
+        assert_eq!(binding.binding().unwrap().destination, Destination::Queue("q".into()));
+    }
+}
