@@ -132,7 +132,7 @@ impl Broker {
         let serve = async move {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             #[cfg(feature = "management")]
-            let beside = manage(management, &served)?;
+            let beside = manage(management, &served, address)?;
             #[cfg(not(feature = "management"))]
             let beside = std::future::pending();
             Ok(listen(listener, served, stopping, beside))
@@ -230,12 +230,13 @@ fn bind(port: u16) -> Result<std::net::TcpListener, StartError> {
 fn manage(
     listener: Option<std::net::TcpListener>,
     hub: &Arc<Hub>,
+    amqp: SocketAddr,
 ) -> std::io::Result<impl Future<Output = ()> + use<>> {
     let listener = listener.map(tokio::net::TcpListener::from_std).transpose()?;
     let hub = Arc::clone(hub);
     Ok(async move {
         match listener {
-            Some(listener) => crate::management::serve(listener, hub).await,
+            Some(listener) => crate::management::serve(listener, hub, amqp).await,
             None => std::future::pending().await,
         }
     })

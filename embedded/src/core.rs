@@ -61,4 +61,9 @@ pub(crate) use self::{
     time::Millis,
 };
 #[cfg(feature = "management")]
-pub(crate) use self::{admin_messages::Taken, exchange::Exchange, queue::Queue, vhost::Vhost};
+pub(crate) use self::{
+    admin_messages::Taken,
+    exchange::{Exchange, ExchangeKind},
+    queue::{Queue, QueueKind},
+    vhost::Vhost,
+};

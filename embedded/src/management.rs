@@ -3,10 +3,12 @@
 //! <https://www.rabbitmq.com/docs/http-api-reference>
 
 mod change;
+mod cluster;
 mod convert;
 mod definitions;
 mod messages;
 mod objects;
+mod page;
 mod route;
 mod server;
 

@@ -39,6 +39,8 @@ mod late;
 #[path = "../suite/layers.rs"]
 mod layers;
 mod management;
+#[path = "../suite/observing.rs"]
+mod observing;
 #[path = "../suite/orders.rs"]
 mod orders;
 #[path = "../suite/panics.rs"]

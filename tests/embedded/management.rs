@@ -18,36 +18,33 @@ async fn shop() -> (Vhost, garenne_transport::Client) {
     (vhost, client)
 }
 
-fn named<'v>(objects: &'v [Value], name: &str) -> &'v Value {
-    objects
-        .iter()
-        .find(|object| object["name"] == name)
-        .unwrap_or_else(|| panic!("no `{name}` in {objects:?}"))
+/// Gets an object as the API writes it.
+async fn get(vhost: &Vhost, path: &str) -> Value {
+    let (status, answer) = vhost.admin().request("GET", path, None).await;
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer
 }
 
 #[tokio::test]
-async fn tools_read_what_was_declared() {
+async fn the_overview_counts_what_there_is() {
     let (vhost, client) = shop().await;
     publish(&client.confirm_channel(), direct("message")).await.expect("it is routed");
-    let overview = vhost.management().get("/overview").await.expect("it answers");
-    assert!(
-        overview["rabbitmq_version"].as_str().is_some_and(|version| version.starts_with("4.")),
-        "{overview}"
-    );
+    let overview = get(&vhost, "/overview").await;
     assert_eq!(overview["queue_totals"]["messages"], 1);
+    assert_eq!(overview["object_totals"]["queues"], 1);
+    client.close().await;
+}
 
-    let queue = vhost.queue("work").await.expect("it is there");
-    assert_eq!(
-        (&queue["type"], &queue["messages_ready"], &queue["durable"]),
-        (&json!("quorum"), &json!(1), &json!(true))
-    );
-    assert_eq!(queue["arguments"]["x-max-length"], 100);
-    let exchanges = vhost.list("exchanges").await;
-    assert_eq!(named(&exchanges, "orders")["type"], "topic");
-    let bindings = vhost.list("bindings").await;
-    let bound = bindings.iter().find(|binding| binding["source"] == "orders").expect("it is bound");
-    assert_eq!((&bound["destination"], &bound["routing_key"]), (&json!("work"), &json!("order.#")));
-    assert!(vhost.queue("none").await.is_none());
+#[tokio::test]
+async fn health_checks_answer_as_on_rabbitmq() {
+    let (vhost, client) = shop().await;
+    let port = get(&vhost, "/overview").await["listeners"][0]["port"].clone();
+    assert_eq!(get(&vhost, "/health/checks/alarms").await["status"], "ok");
+    assert_eq!(get(&vhost, &format!("/health/checks/port-listener/{port}")).await["port"], port);
+    for (check, expected) in [("port-listener/1", 503), ("port-listener/x", 400), ("nonsense", 404)] {
+        let (status, _) = vhost.admin().request("GET", &format!("/health/checks/{check}"), None).await;
+        assert_eq!(status, expected, "{check}");
+    }
     client.close().await;
 }
 
@@ -59,17 +56,14 @@ async fn a_policy_is_set_and_deleted_over_http() {
     }
     let path = format!("/policies/{}/short", vhost.name());
     let policy = json!({ "pattern": "^work$", "apply-to": "queues", "definition": { "max-length": 2 } });
-    vhost.management().put(&path, &policy).await;
+    vhost.admin().put(&path, &policy).await;
     assert_eq!(vhost.depth("work").await, 2, "the oldest are dropped at once");
     let queue = vhost.queue("work").await.expect("it is there");
-    assert_eq!(
-        (&queue["policy"], &queue["effective_policy_definition"]["max-length"]),
-        (&json!("short"), &json!(2))
-    );
-    let found = vhost.management().get(&path).await.expect("it is there");
+    assert_eq!((queue.policy.as_deref(), queue.effective_policy.int("max-length")), (Some("short"), Some(2)));
+    let found = get(&vhost, &path).await;
     assert_eq!((&found["apply-to"], &found["priority"]), (&json!("queues"), &json!(0)));
-    assert!(vhost.management().delete(&path).await);
-    assert!(vhost.queue("work").await.expect("it is there")["policy"].is_null());
+    assert!(vhost.admin().delete(&path).await);
+    assert_eq!(vhost.queue("work").await.expect("it is there").policy, None);
     client.close().await;
 }
 
@@ -86,7 +80,7 @@ async fn a_policy_that_cannot_be_is_refused_in_the_words_of_rabbitmq() {
     ] {
         let mut wrong = policy.clone();
         wrong[key] = value;
-        let (status, answer) = vhost.management().request("PUT", &path, Some(&wrong)).await;
+        let (status, answer) = vhost.admin().request("PUT", &path, Some(&wrong)).await;
         let reason = answer["reason"].as_str().expect("it says why");
         assert_eq!(
             (status, reason.split('\n').nth(2).map(|line| line.starts_with(why))),
@@ -94,26 +88,25 @@ async fn a_policy_that_cannot_be_is_refused_in_the_words_of_rabbitmq() {
             "{reason}"
         );
     }
-    assert!(vhost.management().get(&path).await.is_none());
+    assert_eq!(vhost.observe().await.policies, []);
 }
 
 #[tokio::test]
 async fn definitions_of_one_broker_are_imported_by_another() {
     let (one, client) = shop().await;
     let policy = json!({ "pattern": "^w", "apply-to": "queues", "definition": { "message-ttl": 60_000 } });
-    one.management().put(&format!("/policies/{}/brief", one.name()), &policy).await;
-    let mut definitions = one.management().get("/definitions").await.expect("it answers");
+    one.admin().put(&format!("/policies/{}/brief", one.name()), &policy).await;
+    let mut definitions = get(&one, "/definitions").await;
     // Passwords are not exported, so the users come without the import.
     definitions["users"] = json!([]);
     definitions["permissions"] = json!([]);
 
     let other = crate::vhost().await;
-    let (status, answer) = other.management().request("POST", "/definitions", Some(&definitions)).await;
+    let (status, answer) = other.admin().request("POST", "/definitions", Some(&definitions)).await;
     assert_eq!(status, 204, "{answer}");
-    let read = async |path: String| other.management().get(&path).await.expect("it was imported");
-    let queue = read(format!("/queues/{}/work", one.name())).await;
+    let queue = get(&other, &format!("/queues/{}/work", one.name())).await;
     assert_eq!((&queue["arguments"]["x-max-length"], &queue["policy"]), (&json!(100), &json!("brief")));
-    let bindings = read(format!("/queues/{}/work/bindings", one.name())).await;
+    let bindings = get(&other, &format!("/queues/{}/work/bindings", one.name())).await;
     assert_eq!(
         bindings.as_array().map(Vec::len),
         Some(2),
@@ -122,7 +115,7 @@ async fn definitions_of_one_broker_are_imported_by_another() {
 
     definitions["queues"][0]["arguments"] = json!({ "x-queue-type": "quorum", "x-max-length": -1 });
     definitions["queues"][0]["name"] = json!("bad");
-    let (status, answer) = other.management().request("POST", "/definitions", Some(&definitions)).await;
+    let (status, answer) = other.admin().request("POST", "/definitions", Some(&definitions)).await;
     assert_eq!(status, 400);
     assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains("x-max-length")), "{answer}");
     client.close().await;
@@ -131,14 +124,14 @@ async fn definitions_of_one_broker_are_imported_by_another() {
 #[tokio::test]
 async fn a_single_binding_is_found_by_its_key_and_removed() {
     let (vhost, client) = shop().await;
-    let management = vhost.management();
+    let admin = vhost.admin();
     let path = format!("/bindings/{}/e/amq.headers/q/work", vhost.name());
     for region in ["eu", "us"] {
-        management.post(&path, &json!({ "routing_key": "k", "arguments": { "region": region } })).await;
+        admin.post(&path, &json!({ "routing_key": "k", "arguments": { "region": region } })).await;
     }
-    management.post(&path, &json!({ "routing_key": "" })).await;
+    admin.post(&path, &json!({ "routing_key": "" })).await;
     let keys = async || {
-        let bindings = management.get(&path).await.expect("it answers");
+        let bindings = get(&vhost, &path).await;
         let bindings = bindings.as_array().expect("a list").clone();
         bindings
             .into_iter()
@@ -151,11 +144,11 @@ async fn a_single_binding_is_found_by_its_key_and_removed() {
     let found = keys().await;
     assert_eq!((found.len(), &found["~"]), (3, &json!(null)), "{found:?}");
     let (eu, _) = found.iter().find(|(_, region)| **region == "eu").expect("it is one of them");
-    let one = management.get(&format!("{path}/{eu}")).await.expect("it is found by its key");
+    let one = get(&vhost, &format!("{path}/{eu}")).await;
     assert_eq!((&one["routing_key"], &one["arguments"]["region"]), (&json!("k"), &json!("eu")));
-    assert!(management.delete(&format!("{path}/{eu}")).await);
-    assert!(management.delete(&format!("{path}/~")).await);
-    assert!(!management.delete(&format!("{path}/~")).await, "it is gone");
+    assert!(admin.delete(&format!("{path}/{eu}")).await);
+    assert!(admin.delete(&format!("{path}/~")).await);
+    assert!(!admin.delete(&format!("{path}/~")).await, "it is gone");
     assert_eq!(keys().await.into_values().collect::<Vec<_>>(), ["us"]);
     // A client's numbers have types that JSON does not have.
     let mut wire = Wire::connect(&vhost.url()).await;
@@ -164,7 +157,7 @@ async fn a_single_binding_is_found_by_its_key_and_removed() {
     wire.bind_with(1, binding).await;
     let found = keys().await;
     let (small, _) = found.iter().find(|(_, region)| **region == 7).expect("it is one of them");
-    assert!(management.delete(&format!("{path}/{small}")).await);
+    assert!(admin.delete(&format!("{path}/{small}")).await);
     assert_eq!(keys().await.len(), 1, "it is gone");
     client.close().await;
 }
@@ -176,8 +169,8 @@ async fn connections_channels_and_consumers_are_told_and_a_connection_is_closed(
         .subscribe(garenne_transport::Subscription::new("work").prefetch(7))
         .await
         .expect("the queue is there");
-    let [consumer] = &vhost.list("consumers").await[..] else { panic!("one consumer is there") };
-    assert_eq!((&consumer["queue"]["name"], &consumer["prefetch_count"]), (&json!("work"), &json!(7)));
+    let [consumer] = &vhost.consumers().await[..] else { panic!("one consumer is there") };
+    assert_eq!((consumer.queue.as_str(), consumer.prefetch), ("work", 7));
     assert_eq!(vhost.channels().await.len(), vhost.connections().await.len(), "a channel each");
     let mut events = client.events();
     assert_eq!(vhost.force_close().await, 1);
@@ -190,7 +183,6 @@ async fn connections_channels_and_consumers_are_told_and_a_connection_is_closed(
 #[tokio::test]
 async fn strangers_and_wrong_requests_get_clear_answers() {
     let (vhost, client) = shop().await;
-    let management = vhost.management();
     let policy = &format!("/policies/{}/p", vhost.name());
     for (method, path, body, expected) in [
         ("GET", "/nonsense", None, 404),
@@ -201,7 +193,7 @@ async fn strangers_and_wrong_requests_get_clear_answers() {
         ("POST", "/queues/none/none/get", Some(json!({ "ackmode": "ack_requeue_true", "count": 1 })), 404),
         ("POST", "/queues/none/none/get", Some(json!({ "ackmode": "maybe", "count": 1 })), 400),
     ] {
-        let (status, answer) = management.request(method, path, body.as_ref()).await;
+        let (status, answer) = vhost.admin().request(method, path, body.as_ref()).await;
         assert_eq!(status, expected, "{method} {path}: {answer}");
         assert!(answer["reason"].is_string(), "{method} {path}: {answer}");
     }
@@ -222,7 +214,7 @@ async fn a_connection_tells_its_ends_and_what_was_agreed_on() {
     let (vhost, client) = shop().await;
     let wire = Wire::connect(&vhost.url()).await;
     let path = format!("/vhosts/{}/connections", vhost.name());
-    let connections = vhost.management().get(&path).await.expect("it answers");
+    let connections = get(&vhost, &path).await;
     let found = connections
         .as_array()
         .into_iter()
@@ -247,8 +239,9 @@ async fn a_connection_tells_its_ends_and_what_was_agreed_on() {
 async fn tracing_is_refused_by_name() {
     let (vhost, client) = shop().await;
     let traced = json!({ "tracing": true });
-    let (status, body) = vhost.management().request("PUT", "/vhosts/traced", Some(&traced)).await;
+    let (status, body) = vhost.admin().request("PUT", "/vhosts/traced", Some(&traced)).await;
     assert!(status == 400 && body.to_string().contains("`tracing` of vhost `traced`"), "{status}: {body}");
-    assert!(vhost.management().get("/vhosts/traced").await.is_none());
+    let found = vhost.read(async |management| management.vhost("traced").await).await;
+    assert_eq!(found, None);
     client.close().await;
 }

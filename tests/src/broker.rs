@@ -2,13 +2,14 @@
 
 use std::process::Stdio;
 
+use garenne_management::{Management, ManagementConfig, ManagementError};
 use garenne_shared::config::Address;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::container::{Container, docker};
-use crate::{Management, log, runtime};
+use crate::{Admin, SECONDS, admin, log, runtime};
 
 static SHARED: OnceCell<Broker> = OnceCell::const_new();
 
@@ -19,6 +20,7 @@ pub struct Broker {
     pub(crate) amqp_port: u16,
     pub(crate) user: String,
     pub(crate) management: Management,
+    admin: Admin,
     /// `None` if the broker was found in `AMQP_URL`.
     pub(crate) container: Option<Container>,
 }
@@ -47,8 +49,7 @@ impl Broker {
         let address = broker.address();
         let management = broker.management_address().expect("the fixture asks for the management API");
         let host = address.ip().to_string();
-        let management = Management::new(&host, management.port(), user, log::password());
-        Self { host, amqp_port: address.port(), user: user.to_owned(), management, container: None }
+        Self::managed((&host, address.port()), (&host, management.port()), (user, log::password()))
     }
 
     /// Starts a broker in a container, with published ports that survive a restart if they are given (AMQP, management).
@@ -61,9 +62,25 @@ impl Broker {
 
     /// Describes a broker that the fixture has started here, as its administrator sees it.
     pub(crate) fn at(host: &str, amqp_port: u16, management_port: u16) -> Self {
-        let user = Self::ADMINISTRATOR.to_owned();
-        let management = Management::new(host, management_port, &user, log::password());
-        Self { host: host.to_owned(), amqp_port, user, management, container: None }
+        Self::managed((host, amqp_port), (host, management_port), (Self::ADMINISTRATOR, log::password()))
+    }
+
+    fn managed(
+        (host, amqp_port): (&str, u16),
+        (api_host, api_port): (&str, u16),
+        (user, password): (&str, &str),
+    ) -> Self {
+        let mut config =
+            ManagementConfig::default().port(api_port).login(user, password).timeout(120 * SECONDS);
+        api_host.clone_into(&mut config.host);
+        Self {
+            host: host.to_owned(),
+            amqp_port,
+            user: user.to_owned(),
+            management: Management::new(config).expect("the fixture's configuration is valid"),
+            admin: Admin::new(api_host, api_port, user, password),
+            container: None,
+        }
     }
 
     /// Uses the broker of `AMQP_URL`; the management API is at `RABBITMQ_MANAGEMENT_URL`, by default on port 15672 of the same host.
@@ -74,16 +91,43 @@ impl Broker {
         });
         let host = management.as_ref().and_then(Url::host_str).unwrap_or(&address.host);
         let port = management.as_ref().and_then(Url::port).unwrap_or(15672);
-        let management = Management::new(host, port, &address.user, address.password.expose());
+        let login = (address.user.as_str(), address.password.expose());
+        let broker = Self::managed((&address.host, address.port), (host, port), login);
         // The first request tells whether there is a broker at all: better here than in the middle of a test.
-        assert!(management.get("/overview").await.is_some(), "no management API at {management:?}");
-        Self { host: address.host, amqp_port: address.port, user: address.user, management, container: None }
+        broker.read(async |management| management.broker().await).await;
+        broker
     }
 
-    /// Returns the management API.
+    /// Returns the management API to change things with.
     #[must_use]
-    pub const fn management(&self) -> &Management {
-        &self.management
+    pub const fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Reads the management API. Panics if that fails.
+    pub async fn read<T: Send + 'static, R>(&self, read: impl FnOnce(Management) -> R) -> T
+    where
+        R: Future<Output = Result<T, ManagementError>> + Send + 'static,
+    {
+        self.try_read(read).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    pub(crate) async fn try_read<T: Send + 'static, R>(
+        &self,
+        read: impl FnOnce(Management) -> R,
+    ) -> Result<T, ManagementError>
+    where
+        R: Future<Output = Result<T, ManagementError>> + Send + 'static,
+    {
+        admin::read(&self.management, read).await
+    }
+
+    /// Tells whether the node that answers serves AMQP on the port of a container.
+    pub(crate) async fn serves(&self) -> Result<(), String> {
+        let broker = self.try_read(async |management| management.broker().await).await;
+        let broker = broker.map_err(|error| format!("{error:?}"))?;
+        let serves = broker.listeners.iter().any(|one| one.node == broker.node && one.port == 5672);
+        if serves { Ok(()) } else { Err(format!("{:?}", broker.listeners)) }
     }
 
     /// Returns `host:port` of AMQP, for [`Proxy::start`](crate::Proxy::start).

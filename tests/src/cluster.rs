@@ -1,7 +1,5 @@
 //! Three nodes of RabbitMQ in one cluster, to be killed, paused and cut off from each other.
 
-use serde_json::Value;
-
 use crate::container::{docker, free_port, image};
 use crate::reaper::Reaper;
 use crate::{Broker, SECONDS, eventually, log};
@@ -115,10 +113,11 @@ impl Cluster {
     pub async fn whole(&self) {
         for node in &self.nodes {
             eventually(180 * SECONDS, "the node sees three running nodes", async || {
-                let answer = node.broker.management.try_request("GET", "/nodes").await;
-                let Some((200, Value::Array(nodes))) = answer else { return Err(answer) };
-                let is_whole = nodes.len() == 3 && nodes.iter().all(|node| node["running"] == true);
-                if is_whole { Ok(()) } else { Err(Some((200, Value::Array(nodes)))) }
+                let nodes = node.broker.try_read(async |management| management.nodes().await).await;
+                let is_whole = nodes
+                    .as_ref()
+                    .is_ok_and(|nodes| nodes.len() == 3 && nodes.iter().all(|node| node.running));
+                if is_whole { Ok(()) } else { Err(nodes) }
             })
             .await;
         }
@@ -154,11 +153,7 @@ impl Node {
         docker(&arguments).await;
         let broker = Broker::at("127.0.0.1", amqp, management);
         let node = Self { container: container.to_owned(), name, broker };
-        eventually(180 * SECONDS, "the node serves", async || {
-            let health = node.broker.management.try_request("GET", "/health/checks/port-listener/5672").await;
-            if health.as_ref().is_some_and(|(status, _)| *status == 200) { Ok(()) } else { Err(health) }
-        })
-        .await;
+        eventually(180 * SECONDS, "the node serves", async || node.broker.serves().await).await;
         node
     }
 

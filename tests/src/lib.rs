@@ -20,12 +20,12 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a fixture reports by panicking: that is a failed test")]
 
+mod admin;
 mod broker;
 mod cluster;
 mod container;
 mod eventually;
 pub mod log;
-mod management;
 pub mod outages;
 mod own_broker;
 mod program;
@@ -40,14 +40,14 @@ use std::time::Duration;
 
 pub use garenne_cli::{Direction, Flow, Mode, Proxy};
 
+pub use crate::admin::{Admin, encode};
 pub use crate::broker::Broker;
 pub use crate::cluster::Cluster;
 pub use crate::eventually::eventually;
-pub use crate::management::{Management, encode};
 pub use crate::own_broker::OwnBroker;
 pub use crate::program::{check_output, program};
 pub use crate::target::{Target, User};
-pub use crate::vhost::Vhost;
+pub use crate::vhost::{Counts, Vhost};
 
 /// One second, to write deadlines with.
 pub const SECONDS: Duration = Duration::from_secs(1);

@@ -33,11 +33,7 @@ impl OwnBroker {
     /// Starts the stopped or killed broker again, with its data, and waits until it serves.
     pub async fn start_again(&self) {
         docker(&["start", self.container()]).await;
-        eventually(180 * SECONDS, "the restarted broker serves", async || {
-            let Some((status, body)) = self.try_health().await else { return Err("no answer".to_owned()) };
-            if status == 200 { Ok(()) } else { Err(format!("status {status}: {body}")) }
-        })
-        .await;
+        eventually(180 * SECONDS, "the restarted broker serves", async || self.broker.serves().await).await;
     }
 
     /// Stops the server in its running container; clients get `connection.close` (320).
@@ -77,11 +73,6 @@ impl OwnBroker {
 
     fn container(&self) -> &str {
         &self.broker.container.as_ref().expect("a broker of one's own is a container").name
-    }
-
-    /// Asks whether AMQP is served; `None` if nobody listens yet.
-    async fn try_health(&self) -> Option<(u16, serde_json::Value)> {
-        self.broker.management.try_request("GET", "/health/checks/port-listener/5672").await
     }
 }
 

@@ -97,10 +97,7 @@ impl Target {
                     "apply-to": apply_to,
                     "priority": priority,
                 });
-                vhost
-                    .management()
-                    .put(&format!("/policies/{}/{}", vhost.name(), encode(name)), &policy)
-                    .await;
+                vhost.admin().put(&format!("/policies/{}/{}", vhost.name(), encode(name)), &policy).await;
             }
             Broker::Embedded(broker) => {
                 let mut policy = Policy::new(name, pattern, arguments(&definition).into());
@@ -115,7 +112,7 @@ impl Target {
     pub async fn delete_policy(&self, name: &str) {
         match &self.broker {
             Broker::RabbitMq(vhost) => {
-                vhost.management().delete(&format!("/policies/{}/{}", vhost.name(), encode(name))).await;
+                vhost.admin().delete(&format!("/policies/{}/{}", vhost.name(), encode(name))).await;
             }
             Broker::Embedded(broker) => {
                 broker.delete_policy(&self.vhost(), name).expect("the policy is there");
@@ -129,7 +126,7 @@ impl Target {
             Broker::RabbitMq(vhost) => {
                 let name = format!("{name}-{}", vhost.name());
                 let user = json!({ "password": log::password(), "tags": "" });
-                vhost.management().put(&format!("/users/{name}"), &user).await;
+                vhost.admin().put(&format!("/users/{name}"), &user).await;
                 name
             }
             Broker::Embedded(broker) => {
@@ -148,7 +145,7 @@ impl Target {
             Broker::RabbitMq(vhost) => {
                 let permissions = json!({ "configure": configure, "write": write, "read": read });
                 let path = format!("/permissions/{}/{}", vhost.name(), encode(&user.name));
-                vhost.management().put(&path, &permissions).await;
+                vhost.admin().put(&path, &permissions).await;
             }
             Broker::Embedded(broker) => {
                 let set = broker.set_permissions(&user.name, &self.vhost(), [configure, write, read]);
@@ -190,10 +187,10 @@ impl Drop for Target {
             // They go with it.
             Broker::Embedded(_) => {}
             Broker::RabbitMq(vhost) => {
-                let management = vhost.management().clone();
+                let admin = vhost.admin().clone();
                 crate::runtime::cleanup(async move {
                     for user in users {
-                        management.try_request("DELETE", &format!("/users/{}", encode(&user))).await;
+                        admin.try_delete(&format!("/users/{}", encode(&user))).await;
                     }
                 });
             }

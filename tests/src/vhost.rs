@@ -1,11 +1,14 @@
 //! A vhost for one test, with a user of its own.
 
+use garenne_management::{
+    Management, ManagementError, Observed, ObservedBinding, ObservedChannel, ObservedConnection,
+    ObservedConsumer, ObservedQueue,
+};
 use garenne_shared::Config;
 use garenne_transport::Client;
 use serde_json::{Value, json};
 
-use crate::management::encode;
-use crate::{Broker, Proxy, log, runtime};
+use crate::{Admin, Broker, Proxy, admin, encode, log, runtime};
 
 /// A virtual host with a random name and a user of the same name; both are deleted when this is dropped.
 #[derive(Debug)]
@@ -13,9 +16,28 @@ pub struct Vhost {
     name: String,
     host: String,
     address: String,
-    management: crate::Management,
+    management: Management,
+    admin: Admin,
     /// `None` on RabbitMQ.
     embedded: Option<garenne_embedded::Broker>,
+}
+
+/// The counts of a queue, each `None` while the broker has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as those of `ObservedQueue`")]
+pub struct Counts {
+    pub messages: Option<u64>,
+    pub ready: Option<u64>,
+    pub unacked: Option<u64>,
+    pub held: Option<u64>,
+    pub consumers: Option<u64>,
+}
+
+impl From<ObservedQueue> for Counts {
+    fn from(queue: ObservedQueue) -> Self {
+        let ObservedQueue { messages, ready, unacked, held, consumers, .. } = queue;
+        Self { messages, ready, unacked, held, consumers }
+    }
 }
 
 impl Vhost {
@@ -42,15 +64,16 @@ impl Vhost {
     /// Makes a vhost on this broker.
     pub async fn on(broker: &Broker) -> Self {
         let name = format!("t-{}", uuid::Uuid::now_v7().simple());
-        let management = broker.management.clone();
-        management.put(&format!("/vhosts/{name}"), &json!({})).await;
+        let admin = broker.admin();
+        admin.put(&format!("/vhosts/{name}"), &json!({})).await;
         let user = json!({ "password": log::password(), "tags": "management" });
-        management.put(&format!("/users/{name}"), &user).await;
+        admin.put(&format!("/users/{name}"), &user).await;
         let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
         for user in [&name, &broker.user] {
-            management.put(&format!("/permissions/{name}/{}", encode(user)), &all).await;
+            admin.put(&format!("/permissions/{name}/{}", encode(user)), &all).await;
         }
-        Self { name, host: broker.host.clone(), address: broker.address(), management, embedded: None }
+        let (management, admin) = (broker.management.clone(), admin.clone());
+        Self { name, host: broker.host.clone(), address: broker.address(), management, admin, embedded: None }
     }
 
     /// Returns the name of the vhost, which is also the name of its user.
@@ -99,46 +122,64 @@ impl Vhost {
         Client::connect(self.config()).await.expect("the fixture's broker is reachable")
     }
 
-    /// Returns the management API, as the broker's administrator.
+    /// Returns the management API to change things with, as the broker's administrator.
     #[must_use]
-    pub const fn management(&self) -> &crate::Management {
-        &self.management
+    pub const fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Reads the management API, as the broker's administrator. Panics if that fails.
+    pub async fn read<T: Send + 'static, R>(&self, read: impl FnOnce(Management) -> R) -> T
+    where
+        R: Future<Output = Result<T, ManagementError>> + Send + 'static,
+    {
+        admin::read(&self.management, read).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// Reads all that this vhost holds.
+    pub async fn observe(&self) -> Observed {
+        let name = self.name.clone();
+        self.read(async move |management| management.observe(&name).await).await
     }
 
     /// Returns what the management API says about a queue. Its statistics are half a second old at most.
-    pub async fn queue(&self, queue: &str) -> Option<Value> {
-        self.management.get(&format!("/queues/{}/{}", self.name, encode(queue))).await
+    pub async fn queue(&self, queue: &str) -> Option<ObservedQueue> {
+        let (name, queue) = (self.name.clone(), queue.to_owned());
+        self.read(async move |management| management.queue(&name, &queue).await).await
+    }
+
+    /// Returns the counts of a queue; nothing is known of a queue that is not there.
+    pub async fn counts(&self, queue: &str) -> Counts {
+        self.queue(queue).await.map(Counts::from).unwrap_or_default()
     }
 
     /// Returns how many messages a queue holds, ready and unacknowledged; 0 if there is no such queue.
     pub async fn depth(&self, queue: &str) -> u64 {
-        self.queue(queue).await.and_then(|queue| queue["messages"].as_u64()).unwrap_or(0)
+        self.counts(queue).await.messages.unwrap_or(0)
     }
 
-    /// Lists objects of this vhost: `queues`, `exchanges`, `bindings`, `consumers`; connections and channels by
-    /// [`connections`](Self::connections) and [`channels`](Self::channels).
-    pub async fn list(&self, objects: &str) -> Vec<Value> {
-        match self.management.get(&format!("/{objects}/{}", self.name)).await {
-            Some(Value::Array(found)) => found,
-            other => panic!("a list of {objects} was expected, found {other:?}"),
-        }
+    /// Lists the bindings of this vhost.
+    pub async fn bindings(&self) -> Vec<ObservedBinding> {
+        let name = self.name.clone();
+        self.read(async move |management| management.bindings(&name).await).await
+    }
+
+    /// Lists the consumers in this vhost.
+    pub async fn consumers(&self) -> Vec<ObservedConsumer> {
+        let name = self.name.clone();
+        self.read(async move |management| management.consumers(&name).await).await
     }
 
     /// Lists the open connections to this vhost.
-    pub async fn connections(&self) -> Vec<Value> {
-        self.list_in_vhost("connections").await
+    pub async fn connections(&self) -> Vec<ObservedConnection> {
+        let name = self.name.clone();
+        self.read(async move |management| management.connections(&name).await).await
     }
 
     /// Lists the open channels of this vhost.
-    pub async fn channels(&self) -> Vec<Value> {
-        self.list_in_vhost("channels").await
-    }
-
-    async fn list_in_vhost(&self, objects: &str) -> Vec<Value> {
-        match self.management.get(&format!("/vhosts/{}/{objects}", self.name)).await {
-            Some(Value::Array(found)) => found,
-            other => panic!("a list of {objects} was expected, found {other:?}"),
-        }
+    pub async fn channels(&self) -> Vec<ObservedChannel> {
+        let name = self.name.clone();
+        self.read(async move |management| management.channels(&name).await).await
     }
 
     /// Closes every channel of this vhost from the broker's side with 406, as for an unknown delivery tag.
@@ -160,10 +201,14 @@ impl Vhost {
     pub async fn force_close(&self) -> usize {
         let connections = self.connections().await;
         for connection in &connections {
-            let name = connection["name"].as_str().unwrap_or_default();
-            self.management.delete(&format!("/connections/{}", encode(name))).await;
+            self.close_connection(&connection.name).await;
         }
         connections.len()
+    }
+
+    /// Closes one connection from the broker's side.
+    pub async fn close_connection(&self, name: &str) {
+        self.admin.delete(&format!("/connections/{}", encode(name))).await;
     }
 
     /// Publishes past the framework: `body` as it is, with these properties (`{"content_type": "..", "headers": {..}}`).
@@ -179,7 +224,7 @@ impl Vhost {
             "payload": BASE64_STANDARD.encode(body),
             "payload_encoding": "base64",
         });
-        self.management.post(&path, &message).await["routed"].as_bool().unwrap_or(false)
+        self.admin.post(&path, &message).await["routed"].as_bool().unwrap_or(false)
     }
 
     /// Takes up to `count` messages off a queue, past the framework: objects with `properties`, `payload`, `exchange`,
@@ -187,7 +232,7 @@ impl Vhost {
     pub async fn take_raw(&self, queue: &str, count: u32) -> Vec<Value> {
         let path = format!("/queues/{}/{}/get", self.name, encode(queue));
         let order = json!({ "count": count, "ackmode": "ack_requeue_false", "encoding": "auto" });
-        match self.management.post(&path, &order).await {
+        match self.admin.post(&path, &order).await {
             Value::Array(messages) => messages,
             other => panic!("messages were expected, found {other}"),
         }
@@ -195,13 +240,13 @@ impl Vhost {
 
     /// Deletes a queue past the framework; consumers get a server cancel.
     pub async fn delete_queue(&self, queue: &str) {
-        self.management.delete(&format!("/queues/{}/{}", self.name, encode(queue))).await;
+        self.admin.delete(&format!("/queues/{}/{}", self.name, encode(queue))).await;
     }
 
     /// Declares a queue past the framework.
     pub async fn declare_queue(&self, queue: &str, arguments: Value) {
         let body = json!({ "durable": true, "arguments": arguments });
-        self.management.put(&format!("/queues/{}/{}", self.name, encode(queue)), &body).await;
+        self.admin.put(&format!("/queues/{}/{}", self.name, encode(queue)), &body).await;
     }
 
     /// Returns the broker's host name.
@@ -217,11 +262,10 @@ impl Drop for Vhost {
             // It ends with everything in it.
             return;
         }
-        let (name, management) = (self.name.clone(), self.management.clone());
+        let (name, admin) = (self.name.clone(), self.admin.clone());
         runtime::cleanup(async move {
-            // A test may have stopped its broker: then there is nothing to delete.
-            management.try_request("DELETE", &format!("/vhosts/{name}")).await;
-            management.try_request("DELETE", &format!("/users/{name}")).await;
+            admin.try_delete(&format!("/vhosts/{name}")).await;
+            admin.try_delete(&format!("/users/{name}")).await;
         });
     }
 }

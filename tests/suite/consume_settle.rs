@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use garenne_tests::eventually;
+use garenne_tests::{Counts, eventually};
 use garenne_transport::{ErrorKind, Settlement};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::timeout;
@@ -172,10 +172,9 @@ async fn dropping_gives_back() {
     }
     assert!(again.message.redelivered);
     drop(subscriber);
-    eventually(SOON, "the broker has everything back", async || {
-        let queue = vhost.queue(QUEUE).await.unwrap_or_default();
-        let found = (queue["messages_ready"].as_u64(), queue["consumers"].as_u64());
-        if found == (Some(30), Some(0)) { Ok(()) } else { Err(found) }
+    eventually(SOON, "the broker has everything back", async || match vhost.counts(QUEUE).await {
+        Counts { ready: Some(30), consumers: Some(0), .. } => Ok(()),
+        counts => Err(counts),
     })
     .await;
     drop(again);
@@ -194,11 +193,9 @@ async fn the_prefetch_is_the_most_that_is_ever_outstanding() {
     }
     let eighth = timeout(Duration::from_millis(500), subscriber.next()).await;
     assert!(eighth.is_err(), "an eighth delivery at a prefetch of 7");
-    eventually(SOON, "seven are unacknowledged", async || {
-        match vhost.queue(QUEUE).await.unwrap_or_default()["messages_unacknowledged"].as_u64() {
-            Some(7) => Ok(()),
-            other => Err(other),
-        }
+    eventually(SOON, "seven are unacknowledged", async || match vhost.counts(QUEUE).await.unacked {
+        Some(7) => Ok(()),
+        other => Err(other),
     })
     .await;
     drop(held);
@@ -230,11 +227,9 @@ async fn a_settlement_after_the_channel_is_gone_is_counted_and_not_sent() {
     let mut subscriber = subscribe(&client, 10).await;
     let held = [next(&mut subscriber).await, next(&mut subscriber).await, next(&mut subscriber).await];
     drop(subscriber);
-    eventually(SOON, "the broker has everything back", async || {
-        match vhost.queue(QUEUE).await.unwrap_or_default()["messages_ready"].as_u64() {
-            Some(3) => Ok(()),
-            other => Err(other),
-        }
+    eventually(SOON, "the broker has everything back", async || match vhost.counts(QUEUE).await.ready {
+        Some(3) => Ok(()),
+        other => Err(other),
     })
     .await;
     let recorder = DebuggingRecorder::new();

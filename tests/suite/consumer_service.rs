@@ -6,7 +6,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use garenne_tests::{Direction, Mode, SECONDS, Vhost, check_output, eventually, program};
+use garenne_tests::{Counts, Direction, Mode, SECONDS, Vhost, check_output, eventually, program};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -169,9 +169,9 @@ async fn killed_in_the_middle_it_loses_nothing() {
     text.extend_from_slice(b"{\"message_id\":null,\"ty");
     std::fs::write(&path, text).unwrap();
     // The broker takes back what the killed ones had.
-    eventually(60 * SECONDS, "no consumer is left", async || match vhost.queue(QUEUE).await {
-        Some(queue) if queue["consumers"] == 0 && queue["messages_unacknowledged"] == 0 => Ok(()),
-        queue => Err(queue.map(|queue| queue["consumers"].clone())),
+    eventually(60 * SECONDS, "no consumer is left", async || match vhost.counts(QUEUE).await {
+        Counts { consumers: Some(0), unacked: Some(0), .. } => Ok(()),
+        counts => Err(counts),
     })
     .await;
     let done = run(&vhost.url(), &[&args[..], &["--until-empty"]].concat()).await;
@@ -207,9 +207,9 @@ async fn a_signal_ends_it_within_its_limit_and_a_second_at_once_though_nobody_re
         assert!(vhost.publish_raw("", QUEUE, json!({}), &large).await);
         let mut child = consumer(&vhost.url(), args).await.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
-        eventually(30 * SECONDS, "the second message is taken", async || match vhost.queue(QUEUE).await {
-            Some(queue) if queue["messages_ready"] == 0 && queue["messages_unacknowledged"] == 1 => Ok(()),
-            queue => Err(queue.map(|queue| queue["messages_unacknowledged"].clone())),
+        eventually(30 * SECONDS, "the second message is taken", async || match vhost.counts(QUEUE).await {
+            Counts { ready: Some(0), unacked: Some(1), .. } => Ok(()),
+            counts => Err(counts),
         })
         .await;
         signal(&child, "-TERM");

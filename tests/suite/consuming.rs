@@ -67,9 +67,9 @@ pub(crate) async fn ack_until_complete(subscriber: &mut Subscriber, n: u32) -> u
 /// Waits until the management API shows this many messages and consumers.
 pub(crate) async fn expect(vhost: &Vhost, messages: u64, consumers: u64) {
     eventually(SOON, &format!("the queue has {messages} messages and {consumers} consumers"), async || {
-        let queue = vhost.queue(QUEUE).await.unwrap_or_default();
-        let found = (queue["messages"].as_u64(), queue["consumers"].as_u64());
-        if found == (Some(messages), Some(consumers)) { Ok(()) } else { Err(found) }
+        let found = vhost.counts(QUEUE).await;
+        let is_expected = (found.messages, found.consumers) == (Some(messages), Some(consumers));
+        if is_expected { Ok(()) } else { Err(found) }
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use garenne_shared::QueueName;
-use garenne_tests::{SECONDS, Vhost, eventually};
+use garenne_tests::{Counts, SECONDS, Vhost, eventually};
 use garenne_topology::{Exchange, Queue, QueueDefinition, Topology};
 use garenne_transport::{Client, Settlement, Subscription};
 use serde_json::{Value, json};
@@ -115,11 +115,9 @@ async fn dead_letters_wait_in_their_queue_until_their_target_takes_them() {
     assert!(vhost.publish_raw("", "billing", json!({ "delivery_mode": 2 }), b"order").await);
     settle(&client, "billing", Settlement::Reject, 1).await;
     // At most once, it would be gone now.
-    eventually(SOON, "the message is kept as a dead letter", async || {
-        match vhost.queue("billing").await.unwrap_or_default() {
-            queue if queue["messages_dlx"] == 1 => Ok(()),
-            queue => Err(queue["messages_dlx"].clone()),
-        }
+    eventually(SOON, "the message is kept as a dead letter", async || match vhost.counts("billing").await {
+        Counts { held: Some(1), .. } => Ok(()),
+        counts => Err(counts),
     })
     .await;
     client.close().await;

@@ -39,8 +39,8 @@ async fn handlers_that_outlast_the_drain_make_an_ending_of_its_own() {
         assert_eq!(ended(running).await, Err(ErrorKind::HandedBack), "concurrency {concurrency}");
         // It was handed back, not lost with the channel.
         eventually(30 * SECONDS, "the message waits for another consumer", async || {
-            let queue = workshop.vhost.queue("work").await.unwrap_or_default();
-            if queue["messages_ready"] == 1 { Ok(()) } else { Err(queue) }
+            let found = workshop.vhost.counts("work").await;
+            if found.ready == Some(1) { Ok(()) } else { Err(found) }
         })
         .await;
     }

@@ -1,15 +1,19 @@
 //! The fixture keeps its own promises.
 
-use garenne_tests::{OwnBroker, SECONDS, Vhost, eventually};
+use garenne_tests::{Broker, OwnBroker, SECONDS, Vhost, eventually};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_vhost_is_there_until_it_is_dropped() {
     let vhost = Vhost::new().await;
-    let (path, management) = (format!("/vhosts/{}", vhost.name()), vhost.management().clone());
-    assert!(management.get(&path).await.is_some());
+    let name = vhost.name().to_owned();
+    let find = async || {
+        let name = name.clone();
+        Broker::shared().await.read(async move |management| management.vhost(&name).await).await
+    };
+    assert!(find().await.is_some());
     drop(vhost);
-    assert!(management.get(&path).await.is_none());
+    assert!(find().await.is_none());
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod giving_up;
 mod handling;
 mod heartbeats;
 mod layers;
+mod observing;
 mod orders;
 mod outages;
 mod panics;

@@ -36,11 +36,11 @@ impl Placed {
 /// Makes a vhost with the exchange and the queue; the queue has these arguments.
 pub(crate) async fn vhost_with_orders(arguments: Value) -> Vhost {
     let vhost = crate::vhost().await;
-    let (management, name) = (vhost.management(), vhost.name());
-    management.put(&format!("/exchanges/{name}/orders"), &json!({ "type": "topic", "durable": true })).await;
+    let (admin, name) = (vhost.admin(), vhost.name());
+    admin.put(&format!("/exchanges/{name}/orders"), &json!({ "type": "topic", "durable": true })).await;
     vhost.declare_queue("billing", arguments).await;
     let binding = json!({ "routing_key": "placed.eu" });
-    management.post(&format!("/bindings/{name}/e/orders/q/billing"), &binding).await;
+    admin.post(&format!("/bindings/{name}/e/orders/q/billing"), &binding).await;
     vhost
 }
 

@@ -149,7 +149,7 @@ async fn twenty_cuts_leave_connections_channels_and_bindings_as_they_were() {
     let ledger = Arc::new(Ledger::default());
     let running = Workshop::serve(Service::new(&client).consume(consumer(&ledger)));
     let publisher = Publisher::new(&client);
-    let bindings = workshop.vhost.list("bindings").await.len();
+    let bindings = workshop.vhost.bindings().await.len();
     for number in 0..20 {
         publisher.publish(&Job { number }).await.expect("it is confirmed");
         let epoch = client.health().consume.epoch;
@@ -166,10 +166,10 @@ async fn twenty_cuts_leave_connections_channels_and_bindings_as_they_were() {
         // One for the client that made the topology, two for the one that was cut.
         let connections = workshop.vhost.connections().await.len();
         let channels = workshop.vhost.channels().await.len();
-        let consumers = workshop.vhost.queue("work").await.unwrap_or_default()["consumers"].as_u64();
+        let consumers = workshop.vhost.counts("work").await.consumers;
         // One to publish on and one to consume from; each connection may have another one to ask for signs of life on.
         let is_usual = (2..=5).contains(&channels);
-        let found = (connections, channels, consumers, workshop.vhost.list("bindings").await.len());
+        let found = (connections, channels, consumers, workshop.vhost.bindings().await.len());
         if is_usual && found == (3, channels, Some(1), bindings) { Ok(()) } else { Err(found) }
     })
     .await;

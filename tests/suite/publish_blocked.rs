@@ -31,6 +31,9 @@ async fn publishers_wait_while_the_broker_blocks_them_and_then_go_on() {
     publish(&patient.confirm_channel(), direct("before")).await.expect("nothing is blocked");
 
     broker.raise_memory_alarm().await;
+    let observed = broker.read(async |management| management.broker().await).await;
+    let alarms: Vec<_> = observed.alarms.iter().map(|alarm| alarm.resource.as_str()).collect();
+    assert_eq!(alarms, ["memory"]);
     // RabbitMQ blocks a connection when it publishes: it may still take the first of these, and no longer reads the others.
     let (mut bounded, mut unbounded) = (Vec::new(), Vec::new());
     for (client, under_way) in [(&client, &mut bounded), (&patient, &mut unbounded)] {

@@ -73,7 +73,7 @@ async fn a_deleted_exchange_is_a_definite_error_and_found_again_when_it_is_back(
     let channel = client.confirm_channel();
     let order = || Outgoing::new("orders", "in.eu", "body");
     publish(&channel, order()).await.expect("it is routed");
-    vhost.management().delete(&format!("/exchanges/{}/orders", vhost.name())).await;
+    vhost.admin().delete(&format!("/exchanges/{}/orders", vhost.name())).await;
     for _ in 0..3 {
         let error = publish(&channel, order()).await.expect_err("it was deleted");
         assert_eq!(error.kind(), PublishErrorKind::Unroutable, "{error}");
@@ -229,7 +229,7 @@ async fn a_missing_permission_is_named_and_harms_no_other_exchange() {
     vhost.declare_queue(QUEUE, json!({})).await;
     exchange(&vhost, "forbidden").await;
     let permission = json!({ "configure": ".*", "write": "^amq.default$", "read": ".*" });
-    vhost.management().put(&format!("/permissions/{0}/{0}", vhost.name()), &permission).await;
+    vhost.admin().put(&format!("/permissions/{0}/{0}", vhost.name()), &permission).await;
     let client = vhost.connect().await;
     let channel = client.confirm_channel();
     for _ in 0..2 {

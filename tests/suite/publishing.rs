@@ -17,17 +17,17 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Declares a topic exchange.
 pub(crate) async fn exchange(vhost: &Vhost, exchange: &str) {
     let path = format!("/exchanges/{}/{exchange}", vhost.name());
-    vhost.management().put(&path, &json!({ "type": "topic", "durable": true })).await;
+    vhost.admin().put(&path, &json!({ "type": "topic", "durable": true })).await;
 }
 
 /// Declares the queue of a test and binds it to an exchange for every key that begins with `in.`.
 pub(crate) async fn bound(vhost: &Vhost, exchange: &str, durable: bool, arguments: Value) {
-    let (management, name) = (vhost.management(), vhost.name());
+    let (admin, name) = (vhost.admin(), vhost.name());
     let queue = json!({ "durable": durable, "arguments": arguments });
-    management.put(&format!("/queues/{name}/{QUEUE}"), &queue).await;
+    admin.put(&format!("/queues/{name}/{QUEUE}"), &queue).await;
     self::exchange(vhost, exchange).await;
     let binding = json!({ "routing_key": "in.#" });
-    management.post(&format!("/bindings/{name}/e/{exchange}/q/{QUEUE}"), &binding).await;
+    admin.post(&format!("/bindings/{name}/e/{exchange}/q/{QUEUE}"), &binding).await;
 }
 
 /// A message for the test's queue through the default exchange.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use garenne_tests::{Direction, Mode, SECONDS, Vhost, eventually};
 use garenne_topology::{
-    Declaration, Exchange, HeadersMatch, Overflow, Queue, QueueDefinition, Topology, WarningKind,
+    Declaration, Exchange, HeadersMatch, Overflow, Queue, QueueDefinition, QueueKind, Topology, WarningKind,
 };
 use garenne_transport::{Client, DeclaredAs, ErrorKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(crate) fn orders() -> Topology {
     Topology::new()
@@ -30,23 +30,12 @@ fn how(applied: &garenne_transport::Applied) -> Vec<DeclaredAs> {
 
 /// Names of everything in the vhost; the broker's own exchanges, and its bindings to the default exchange, left out.
 async fn inventory(vhost: &Vhost) -> Vec<String> {
-    let mut names = Vec::new();
-    for objects in ["exchanges", "queues", "bindings"] {
-        for object in vhost.list(objects).await {
-            let part = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
-            let name = part("name");
-            if objects == "bindings" && !part("source").is_empty() {
-                names.push(format!(
-                    "{} to {} by {}",
-                    part("source"),
-                    part("destination"),
-                    part("properties_key")
-                ));
-            } else if objects != "bindings" && !name.is_empty() && !name.starts_with("amq.") {
-                names.push(format!("{objects} {name}"));
-            }
-        }
-    }
+    let observed = vhost.observe().await;
+    let own = |name: &str| !name.is_empty() && !name.starts_with("amq.");
+    let exchanges = observed.exchanges.iter().filter(|exchange| own(&exchange.name));
+    let mut names: Vec<_> = exchanges.map(|exchange| format!("exchange {}", exchange.name)).collect();
+    names.extend(observed.queues.iter().map(|queue| format!("queue {}", queue.name)));
+    names.extend(observed.bindings.iter().map(|binding| format!("{binding:?}")));
     names.sort();
     names
 }
@@ -73,8 +62,8 @@ async fn applying_twice_creates_once() {
     assert_eq!(inventory(&vhost).await, before);
     let dead_letters = vhost.queue("billing.dlq").await.expect("it was declared along");
     assert_eq!(
-        (&dead_letters["type"], &dead_letters["arguments"]["x-delivery-limit"]),
-        (&json!("quorum"), &json!(-1))
+        (dead_letters.kind, dead_letters.arguments.int("x-delivery-limit")),
+        (Some(QueueKind::Quorum), Some(-1))
     );
     client.close().await;
 }
@@ -283,7 +272,7 @@ async fn a_missing_permission_is_an_error_with_its_object() {
     let vhost = crate::vhost().await;
     let path = format!("/permissions/{0}/{0}", vhost.name());
     let permissions = json!({ "configure": "^(orders|rest)$", "write": ".*", "read": ".*" });
-    vhost.management().put(&path, &permissions).await;
+    vhost.admin().put(&path, &permissions).await;
     let client = vhost.connect().await;
     let error = client.apply(&orders()).await.expect_err("`documents` may not be declared");
     assert_eq!(error.kind(), ErrorKind::AccessRefused, "{error}");
@@ -354,7 +343,7 @@ async fn a_topology_of_a_file_is_applied() {
         matches!(applied.created().last(), Some(Declaration::Queue(queue)) if queue.name == "pdfs"),
         "{applied}"
     );
-    let arguments: Value = vhost.queue("pdfs").await.expect("it exists")["arguments"].clone();
-    assert_eq!(arguments, json!({ "x-queue-type": "stream" }));
+    let queue = vhost.queue("pdfs").await.expect("it exists");
+    assert_eq!(queue.arguments, [("x-queue-type", "stream")].into_iter().collect());
     client.close().await;
 }

@@ -91,8 +91,8 @@ impl Workshop {
     /// Waits until a queue holds exactly `count` messages, delivered or not.
     pub(crate) async fn holds(&self, queue: &str, count: u64) {
         eventually(60 * SECONDS, &format!("{queue} holds {count}"), async || {
-            let found = self.vhost.queue(queue).await.unwrap_or_default();
-            if found["messages"].as_u64() == Some(count) { Ok(()) } else { Err(found) }
+            let found = self.vhost.counts(queue).await;
+            if found.messages == Some(count) { Ok(()) } else { Err(found) }
         })
         .await;
     }

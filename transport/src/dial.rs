@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_rs::{TokioRuntime, traits::Reactor};
+use futures_rustls::TlsConnector;
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use garenne_shared::{Config, config::Address};
 use lapin::{
@@ -30,7 +31,6 @@ use crate::{
     Error, ErrorKind, Role,
     fault::fault,
     runtime::IoRuntime,
-    tls,
     wire::{self, LAPIN_FRAME_MAX, Parts, Wire},
 };
 
@@ -205,12 +205,14 @@ async fn open(config: &Config, endpoint: &Address, runtime: &Handle) -> Result<S
     if !endpoint.tls {
         return Ok(Stream::Plain(tcp));
     }
-    let name = tls::server_name(&config.tls, &endpoint.host)?;
-    let encrypted = within(config, "the TLS handshake", tls::connector(&config.tls)?.connect(name, tcp))
-        .await?
-        .map_err(|error| match hint::of_tls(&error) {
-            Some(hint) => unreachable_by(&format!("the TLS handshake failed: {hint}"), &error),
-            None => unreachable_by("the TLS handshake failed", &error),
+    let name = garenne_tls::server_name(&config.tls, &endpoint.host)?;
+    let connector = TlsConnector::from(Arc::new(garenne_tls::client_config(&config.tls)?));
+    let encrypted =
+        within(config, "the TLS handshake", connector.connect(name, tcp)).await?.map_err(|error| {
+            match hint::of_tls(&error) {
+                Some(hint) => unreachable_by(&format!("the TLS handshake failed: {hint}"), &error),
+                None => unreachable_by("the TLS handshake failed", &error),
+            }
         })?;
     Ok(Stream::Rustls(encrypted))
 }

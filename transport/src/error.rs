@@ -3,6 +3,7 @@
 use std::fmt;
 
 use garenne_shared::ConfigError;
+use garenne_tls::TlsError;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -110,5 +111,12 @@ impl From<std::convert::Infallible> for Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         Self::new(ErrorKind::Config, error.to_string())
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        let (message, source) = error.into_parts();
+        Self { kind: ErrorKind::Config, message, source }
     }
 }

@@ -26,7 +26,6 @@ mod report;
 mod runtime;
 #[cfg(feature = "service")]
 pub mod service;
-mod tls;
 mod wire;
 
 pub use self::{

@@ -28,6 +28,14 @@ pub(crate) fn is_ci() -> bool {
     env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false")
 }
 
+/// Set for cargo where it is to call this program instead of rustdoc.
+pub(crate) const STAND_IN: &str = "GARENNE_XTASK_RUSTDOC";
+
+/// Returns whether cargo has called this program instead of rustdoc.
+pub(crate) fn is_stand_in() -> bool {
+    env::var_os(STAND_IN).is_some()
+}
+
 /// Returns the cargo that runs this task.
 pub(crate) fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a development task talks to its user")]
 
+mod api;
 mod bench;
 mod broker;
 mod broker_command;
@@ -17,6 +18,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -42,11 +44,20 @@ enum Task {
     BrokerImage,
     /// Checks the invariants that the source itself can show
     Tidy,
+    /// Compares the public API of the libraries with what is recorded in docs/api
+    Api(api::Options),
 }
 
 fn main() -> ExitCode {
+    if let Some(result) = api::stand_in() {
+        return ended(result);
+    }
     interrupt::install();
-    let result = match Arguments::parse().task {
+    ended(run(Arguments::parse().task))
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Bench(args) => bench::run(&args),
@@ -54,7 +65,11 @@ fn main() -> ExitCode {
         Task::Broker => broker_command::run(),
         Task::BrokerImage => broker_image::build(&environment::image()).map(|()| ExitCode::SUCCESS),
         Task::Tidy => tidy::run(),
-    };
+        Task::Api(options) => api::run(&options),
+    }
+}
+
+fn ended(result: Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         if interrupt::requested() { ExitCode::from(130) } else { ExitCode::FAILURE }

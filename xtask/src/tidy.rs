@@ -17,10 +17,11 @@ use self::tree::{Finding, Tree};
 type Check = fn(&Tree) -> Vec<Finding>;
 
 /// What is checked: the invariant, and the check.
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 10] = [
     ("only transport and benches name lapin", dependencies::lapin_is_contained),
     ("no public item of transport shows a lapin type", dependencies::lapin_is_not_public),
     ("shared and topology do no I/O and know no runtime", dependencies::vocabulary_does_no_io),
+    ("management only reads", dependencies::management_only_reads),
     ("libraries never read the environment, print or install a global", libraries::leave_the_process_alone),
     ("every crate takes the lints of the workspace", hygiene::lints_are_inherited),
     ("no test is ignored", hygiene::no_test_is_ignored),

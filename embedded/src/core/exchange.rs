@@ -75,17 +75,13 @@ pub(crate) enum ExchangeKind {
 }
 
 impl ExchangeKind {
+    /// Every type.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Direct, Self::Fanout, Self::Topic, Self::Headers, Self::ConsistentHash, Self::ModulusHash];
+
     /// Returns the type of this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "direct" => Self::Direct,
-            "fanout" => Self::Fanout,
-            "topic" => Self::Topic,
-            "headers" => Self::Headers,
-            "x-consistent-hash" => Self::ConsistentHash,
-            "x-modulus-hash" => Self::ModulusHash,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Returns its name.

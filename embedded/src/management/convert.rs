@@ -47,7 +47,8 @@ fn json_value(value: &AMQPValue) -> Value {
         AMQPValue::FieldArray(array) => array.as_slice().iter().map(json_value).collect(),
         AMQPValue::FieldTable(table) => object(table),
         AMQPValue::ByteArray(bytes) => json!(String::from_utf8_lossy(bytes.as_slice())),
-        AMQPValue::Void => Value::Null,
+        // An atom of Erlang, which the plugin writes as text.
+        AMQPValue::Void => json!("undefined"),
         other => table::string(other).map_or_else(|| json!(table::integer(other)), |text| json!(text)),
     }
 }

@@ -5,54 +5,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Map, Value, json};
 
 use super::convert::object;
-use crate::core::{Core, Exchange, Queue, User, Vhost};
+use crate::core::{Core, Exchange, Queue, QueueKind, User, Vhost};
 
-const NODE: &str = "garenne@embedded";
-/// What tools read to know which broker they talk to; the same as in the handshake.
-const VERSION: &str = crate::io::RABBITMQ_VERSION;
+/// The only node.
+pub(super) const NODE: &str = "garenne@embedded";
 
 fn vhosts_of<'c>(core: &'c Core, name: Option<&'c str>) -> Vec<&'c Vhost> {
     let mut found: Vec<_> =
         core.vhosts.values().filter(|vhost| name.is_none_or(|name| &*vhost.name == name)).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
-}
-
-pub(super) fn overview(core: &Core) -> Value {
-    let (mut ready, mut unacked, mut queues, mut exchanges) = (0, 0, 0, 0);
-    for vhost in core.vhosts.values() {
-        exchanges += vhost.exchanges.len();
-        queues += vhost.queues.len();
-        for queue in vhost.queues.values() {
-            let counts = queue.counts();
-            ready += counts.ready;
-            unacked += counts.unacked;
-        }
-    }
-    let open = core.connections.values();
-    let channels: usize = open.clone().map(|open| open.channels.len()).sum();
-    let consumers: usize =
-        open.flat_map(|open| open.channels.values()).map(|channel| channel.consumers.len()).sum();
-    json!({
-        "management_version": VERSION,
-        "rabbitmq_version": VERSION,
-        "product_version": VERSION,
-        "product_name": "RabbitMQ",
-        "cluster_name": NODE,
-        "node": NODE,
-        "object_totals": {
-            "connections": core.connections.len(),
-            "channels": channels,
-            "consumers": consumers,
-            "queues": queues,
-            "exchanges": exchanges,
-        },
-        "queue_totals": {
-            "messages": ready + unacked,
-            "messages_ready": ready,
-            "messages_unacknowledged": unacked,
-        },
-    })
 }
 
 pub(super) fn users(core: &Core) -> Value {
@@ -123,7 +85,7 @@ pub(super) fn queue(core: &Core, vhost: &str, name: &str) -> Option<Value> {
 fn queue_object(vhost: &Vhost, queue: &Queue) -> Value {
     let (declaration, counts) = (&queue.declaration, queue.counts());
     let policy = queue.policy.as_ref().and_then(|name| vhost.policies.get(name));
-    json!({
+    let mut object = json!({
         "name": &*declaration.name,
         "vhost": &*vhost.name,
         "type": declaration.kind.as_str(),
@@ -142,7 +104,14 @@ fn queue_object(vhost: &Vhost, queue: &Queue) -> Value {
         "messages_dlx": counts.held,
         "message_bytes_ready": counts.ready_bytes,
         "consumers": queue.consumer_count(),
-    })
+        "operator_policy": null,
+    });
+    if declaration.kind != QueueKind::Classic {
+        object["leader"] = json!(NODE);
+        object["members"] = json!([NODE]);
+        object["online"] = json!([NODE]);
+    }
+    object
 }
 
 pub(super) fn exchanges(core: &Core, vhost: Option<&str>) -> Value {

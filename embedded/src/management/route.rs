@@ -1,9 +1,12 @@
 //! Which path is answered where.
 
+use std::net::SocketAddr;
+
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{change, definitions, messages, objects};
+use super::page::{Page, has_pages};
+use super::{change, cluster, definitions, messages, objects};
 use crate::core::{AmqpError, Core, Millis};
 
 /// A request.
@@ -12,9 +15,13 @@ pub(super) struct Call<'c> {
     pub(super) method: &'c Method,
     /// The decoded parts of the path under `/api`.
     pub(super) path: &'c [&'c str],
+    /// What stands behind the `?`.
+    pub(super) query: &'c str,
     pub(super) body: &'c Value,
     /// Who asks.
     pub(super) user: &'c str,
+    /// Where AMQP is served.
+    pub(super) amqp: SocketAddr,
 }
 
 /// A response.
@@ -77,11 +84,23 @@ impl Answer {
 /// Answers a request.
 pub(super) fn answer(core: &mut Core, now: Millis, call: &Call<'_>) -> Answer {
     match *call.method {
-        Method::GET => get(core, call),
+        Method::GET => paged(get(core, call), call),
         Method::PUT => put(core, now, call),
         Method::POST => post(core, now, call),
         Method::DELETE => delete(core, now, call),
         _ => Answer::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
+    }
+}
+
+/// Cuts the page that is asked for out of a list that has pages.
+fn paged(answer: Answer, call: &Call<'_>) -> Answer {
+    match answer.body {
+        Some(Value::Array(list)) if has_pages(call.path) => match Page::of_query(call.query) {
+            Ok(Some(page)) => page.cut(list),
+            Ok(None) => Answer::ok(Value::Array(list)),
+            Err(refusal) => refusal,
+        },
+        body => Answer { body, ..answer },
     }
 }
 
@@ -92,7 +111,9 @@ fn get(core: &Core, call: &Call<'_>) -> Answer {
         return Answer::not_found();
     }
     match *call.path {
-        ["overview"] => Answer::ok(objects::overview(core)),
+        ["overview"] => Answer::ok(cluster::overview(core, call.amqp)),
+        ["nodes"] => Answer::ok(cluster::nodes()),
+        ["health", "checks", ref check @ ..] => cluster::health(check, call.amqp),
         ["whoami"] => Answer::object(objects::user(core, call.user)),
         ["users"] => Answer::ok(objects::users(core)),
         ["users", name] => Answer::object(objects::user(core, name)),

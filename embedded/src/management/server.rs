@@ -1,6 +1,7 @@
 //! HTTP/1.1 in front of the routes.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -21,14 +22,14 @@ use crate::io::Hub;
 /// No request is larger: definitions of a thousand queues take less.
 const MAX_BODY: usize = 16 << 20;
 
-/// Serves the API for as long as it is polled; its connections end with it.
-pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
+/// Serves the API for as long as it is polled; its connections end with it. `amqp` is where AMQP is served.
+pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>, amqp: SocketAddr) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    tasks.spawn(connection(stream, Arc::clone(&hub)));
+                    tasks.spawn(connection(stream, Arc::clone(&hub), amqp));
                 }
                 Err(error) => tracing::warn!(%error, "cannot accept a connection of the management API"),
             },
@@ -37,10 +38,10 @@ pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
     }
 }
 
-async fn connection(stream: TcpStream, hub: Arc<Hub>) {
+async fn connection(stream: TcpStream, hub: Arc<Hub>, amqp: SocketAddr) {
     let service = service_fn(move |request| {
         let hub = Arc::clone(&hub);
-        async move { Ok::<_, Infallible>(respond(&hub, request).await) }
+        async move { Ok::<_, Infallible>(respond(&hub, amqp, request).await) }
     });
     let served =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -49,7 +50,7 @@ async fn connection(stream: TcpStream, hub: Arc<Hub>) {
     }
 }
 
-async fn respond(hub: &Hub, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(hub: &Hub, amqp: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(user) = authenticate(hub, &request) else {
         let refused = Answer::error(StatusCode::UNAUTHORIZED, "not_authorised", "Login failed");
         let mut response = render(refused);
@@ -66,7 +67,8 @@ async fn respond(hub: &Hub, request: Request<Incoming>) -> Response<Full<Bytes>>
     let Ok(body) = body else { return render(Answer::bad_request("body is not valid JSON")) };
     let Some(path) = segments(parts.uri.path()) else { return render(Answer::not_found()) };
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let call = Call { method: &parts.method, path: &path, body: &body, user: &user };
+    let query = parts.uri.query().unwrap_or_default();
+    let call = Call { method: &parts.method, path: &path, query, body: &body, user: &user, amqp };
     render(hub.with(|engine, now| {
         let answered = answer(&mut engine.core, now, &call);
         engine.flush(now);

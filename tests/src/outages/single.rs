@@ -91,7 +91,7 @@ impl Single {
     async fn password(&self, rng: &mut Rng, range: std::ops::Range<u64>) -> Instant {
         let set = async |password: &str| {
             let user = json!({ "password": password, "tags": "management" });
-            self.vhost.management().put(&format!("/users/{}", self.vhost.name()), &user).await;
+            self.vhost.admin().put(&format!("/users/{}", self.vhost.name()), &user).await;
         };
         set("changed").await;
         self.proxy.cut();
@@ -103,7 +103,7 @@ impl Single {
         let allow = async |write: &str| {
             let permissions = json!({ "configure": ".*", "write": write, "read": ".*" });
             let name = self.vhost.name();
-            self.vhost.management().put(&format!("/permissions/{name}/{name}"), &permissions).await;
+            self.vhost.admin().put(&format!("/permissions/{name}/{name}"), &permissions).await;
         };
         ledger.open(Window::Forbidden);
         allow("^$").await;
@@ -130,9 +130,9 @@ impl Single {
     async fn exchange(&self, ledger: &Ledger, rng: &mut Rng, range: std::ops::Range<u64>) -> Instant {
         let path = format!("/exchanges/{}/{TICKS}", self.vhost.name());
         ledger.open(Window::ExchangeGone);
-        self.vhost.management().delete(&path).await;
+        self.vhost.admin().delete(&path).await;
         lasts(rng, range).await;
-        self.vhost.management().put(&path, &json!({ "type": "topic", "durable": true })).await;
+        self.vhost.admin().put(&path, &json!({ "type": "topic", "durable": true })).await;
         self.bind().await;
         ledger.close();
         Instant::now()
@@ -140,7 +140,7 @@ impl Single {
 
     async fn bind(&self) {
         let path = format!("/bindings/{}/e/{TICKS}/q/{TICKS}", encode(self.vhost.name()));
-        self.vhost.management().post(&path, &json!({ "routing_key": "tick" })).await;
+        self.vhost.admin().post(&path, &json!({ "routing_key": "tick" })).await;
     }
 }
 

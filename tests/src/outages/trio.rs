@@ -7,7 +7,7 @@ use fastrand::Rng;
 use garenne::Config;
 
 use super::{Clock, Ledger, Stage, lasts, login, traffic::TICKS};
-use crate::{Cluster, SECONDS, Vhost, encode, eventually};
+use crate::{Cluster, SECONDS, Vhost, eventually};
 
 /// Three nodes with quorum queues of three members.
 #[derive(Debug)]
@@ -45,8 +45,9 @@ impl Trio {
     /// Returns the number of the node where the queue's leader is.
     async fn leader(&self) -> usize {
         eventually(60 * SECONDS, "the queue has a leader", async || {
-            let queue = self.vhost.queue(TICKS).await.unwrap_or_default();
-            queue["leader"].as_str().and_then(|leader| self.cluster.number(leader)).ok_or(queue)
+            let queue = self.vhost.queue(TICKS).await;
+            let leader = queue.as_ref().and_then(|queue| queue.leader.as_deref());
+            leader.and_then(|leader| self.cluster.number(leader)).ok_or(queue)
         })
         .await
     }
@@ -55,12 +56,8 @@ impl Trio {
     async fn whole(&self) {
         self.cluster.whole().await;
         eventually(180 * SECONDS, "every member of the queue is online", async || {
-            let queue = self.vhost.queue(TICKS).await.unwrap_or_default();
-            if queue["online"].as_array().is_some_and(|online| online.len() == 3) {
-                Ok(())
-            } else {
-                Err(queue)
-            }
+            let queue = self.vhost.queue(TICKS).await;
+            if queue.as_ref().is_some_and(|queue| queue.online.len() == 3) { Ok(()) } else { Err(queue) }
         })
         .await;
     }
@@ -71,17 +68,14 @@ impl Trio {
         eventually(120 * SECONDS, "the client consumes from the leader's node", async || {
             let connections = self.vhost.connections().await;
             let consuming = connections.into_iter().find(|connection| {
-                let name = connection["client_properties"]["connection_name"].as_str().unwrap_or_default();
-                name.contains("consume")
+                connection.client_name.as_ref().is_some_and(|name| name.contains("consume"))
             });
             let Some(consuming) = consuming else { return Err("no consuming connection yet".to_owned()) };
-            let found = consuming["node"].as_str().unwrap_or_default().to_owned();
-            if self.cluster.number(&found) == Some(node) {
+            if self.cluster.number(&consuming.node) == Some(node) {
                 return Ok(());
             }
-            let name = consuming["name"].as_str().unwrap_or_default();
-            self.vhost.management().delete(&format!("/connections/{}", encode(name))).await;
-            Err(found)
+            self.vhost.close_connection(&consuming.name).await;
+            Err(consuming.node)
         })
         .await;
     }

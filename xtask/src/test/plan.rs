@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::steps::Steps;
 use super::{clients, credentials, deny, suite};
-use crate::{environment, process, tidy};
+use crate::{api, environment, process, tidy};
 
 /// No step takes longer than this; a test that waits for ever is a failure.
 pub(super) const LIMIT: Duration = Duration::from_secs(1800);
@@ -40,6 +40,7 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
         let mut doc = command(&["doc", "--workspace", "--no-deps", "--lib"]);
         process::run(doc.env("RUSTDOCFLAGS", "-D warnings"), LIMIT)
     });
+    steps.run("the public API is the recorded one", api::check);
     deny::add(steps);
     steps.run("unit tests", || {
         let mut test = command(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--examples"]);

@@ -92,6 +92,24 @@ pub(super) fn vocabulary_does_no_io(tree: &Tree) -> Vec<Finding> {
     manifests.chain(sources).collect()
 }
 
+/// `management` never writes: it has no request but `GET`. It knows no crate of Garenne beyond the vocabulary and TLS.
+pub(super) fn management_only_reads(tree: &Tree) -> Vec<Finding> {
+    let sources = tree.rust("management/src/").flat_map(|file| {
+        let sent = file.code().filter(|(_, text)| {
+            let others = ["put(", "post(", "delete(", "patch(", "builder("];
+            others.iter().any(|other| text.contains(&format!("Request::{other}"))) || names(text, "Method")
+        });
+        sent.map(|(line, text)| file.finding(line, format!("may write: `{}`", text.trim())))
+    });
+    let manifests = tree.manifests().filter(|file| file.path == "management/Cargo.toml").flat_map(|file| {
+        let known = ["garenne-shared", "garenne-tls", "garenne-topology"];
+        let named = file.lines().filter_map(|(line, text)| Some((line, dependency(text)?)));
+        let others = named.filter(move |(_, name)| name.starts_with("garenne-") && !known.contains(name));
+        others.map(|(line, name)| file.finding(line, format!("depends on {name}")))
+    });
+    sources.chain(manifests).collect()
+}
+
 /// Reads the name of a dependency off a line of a manifest.
 fn dependency(line: &str) -> Option<&str> {
     let name = line.split(['=', '.']).next()?.trim();
@@ -143,6 +161,11 @@ mod tests {
         assert_holds(vocabulary_does_no_io);
     }
 
+    #[test]
+    fn management_has_no_request_but_get() {
+        assert_holds(management_only_reads);
+    }
+
     #[track_caller]
     fn check(check: fn(&Tree) -> Vec<Finding>, path: &str, text: &str, expected: usize) {
         assert_eq!(check(&Tree::of(&[(path, text)])).len(), expected, "{path}: {text}");
@@ -191,5 +214,15 @@ mod tests {
         check(vocabulary_does_no_io, "shared/Cargo.toml", "tokio = { workspace = true }", 1);
         check(vocabulary_does_no_io, "topology/src/a.rs", "let text = std::fs::read(path);", 1);
         check(vocabulary_does_no_io, "shared/Cargo.toml", "serde.workspace = true", 0);
+    }
+
+    #[test]
+    fn a_request_of_management_that_may_write_is_found() {
+        check(management_only_reads, "management/src/a.rs", "let request = Request::put(url);", 1);
+        check(management_only_reads, "management/src/a.rs", "use hyper::{Method, Request};", 1);
+        check(management_only_reads, "management/src/a.rs", "let request = Request::get(url);", 0);
+        check(management_only_reads, "tests/src/a.rs", "let request = Request::put(url);", 0);
+        check(management_only_reads, "management/Cargo.toml", "garenne-transport.workspace = true", 1);
+        check(management_only_reads, "management/Cargo.toml", "garenne-topology.workspace = true", 0);
     }
 }

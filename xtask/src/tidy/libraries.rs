@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::tree::{File, Finding, Tree};
 
 /// The crates that users depend on.
-const LIBRARIES: [&str; 7] = ["shared", "derive", "topology", "transport", "producer", "consumer", "garenne"];
+const LIBRARIES: [&str; 9] =
+    ["shared", "derive", "topology", "tls", "transport", "management", "producer", "consumer", "garenne"];
 /// What only a binary may do, and the word for it.
 const FORBIDDEN: [(&str, &str); 12] = [
     ("env::var", "reads the environment"),

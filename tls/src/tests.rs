@@ -1,9 +1,9 @@
-//! The connector against a TLS server of the test's own, with certificates made for it.
+//! The client side against a TLS server of the test's own, with certificates made for it.
 
 use std::path::PathBuf;
 
 use futures_rustls::{
-    TlsAcceptor,
+    TlsAcceptor, TlsConnector,
     rustls::{
         ServerConfig,
         server::{WebPkiClientVerifier, danger::ClientCertVerifier},
@@ -80,7 +80,8 @@ async fn connect(
     };
     let ask = async {
         let name = server_name(client, "broker.test").unwrap();
-        let mut stream = connector(client).unwrap().connect(name, near).await?;
+        let mut stream =
+            TlsConnector::from(Arc::new(client_config(client).unwrap())).connect(name, near).await?;
         let mut answer = vec![0; 4];
         stream.read_exact(&mut answer).await?;
         Ok(answer)
@@ -135,13 +136,14 @@ fn files_that_are_not_what_they_should_be_are_named() {
     let authority = Authority::new();
     let mut config = TlsConfig::default();
     config.ca_file = Some(authority.file("missing.pem"));
-    let error = connector(&config).err().unwrap();
+    let error = client_config(&config).err().unwrap();
     assert!(error.to_string().contains("missing.pem"), "{error}");
     std::fs::write(authority.file("empty.pem"), "no certificate").unwrap();
     config.ca_file = Some(authority.file("empty.pem"));
-    assert_eq!(connector(&config).err().unwrap().kind(), ErrorKind::Config);
+    let error = client_config(&config).err().unwrap();
+    assert!(error.to_string().contains("empty.pem"), "{error}");
     config = authority.trust();
     config.cert_file = Some(authority.file("ca.pem"));
-    let error = connector(&config).err().unwrap();
+    let error = client_config(&config).err().unwrap();
     assert!(error.to_string().contains("key_file"), "{error}");
 }
