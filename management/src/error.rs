@@ -48,7 +48,7 @@ pub enum ManagementErrorKind {
 /// What was read, and where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
-    /// Such as `queues of vhost `orders``.
+    /// Such as ``queues of vhost `orders` ``.
     pub(crate) object: &'a str,
     pub(crate) url: &'a str,
 }

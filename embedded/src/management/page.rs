@@ -67,9 +67,8 @@ impl Page {
 pub(super) fn has_pages(path: &[&str]) -> bool {
     matches!(
         path,
-        ["queues" | "exchanges"]
+        ["queues" | "exchanges" | "connections" | "channels" | "users" | "vhosts"]
             | ["queues" | "exchanges", _]
-            | ["connections" | "channels" | "users" | "vhosts"]
             | ["vhosts", _, "connections" | "channels"]
     )
 }
