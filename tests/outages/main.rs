@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
         eprintln!("{played}/{}: {outage}", plan.count);
     };
     let book = if args.cluster {
-        play(&Trio::start().await, plan, tell).await
+        play(&Box::pin(Trio::start()).await, plan, tell).await
     } else if args.embedded {
         play(&Single::on(Vhost::embedded().await).await, plan, tell).await
     } else {

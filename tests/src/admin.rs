@@ -87,7 +87,8 @@ impl Admin {
             .expect("the path is encoded");
         let answer = self.client.request(request).await?;
         let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body =
+            answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 }

@@ -20,7 +20,7 @@ pub struct Target {
 
 #[derive(Debug)]
 enum Broker {
-    RabbitMq(Vhost),
+    RabbitMq(Box<Vhost>),
     Embedded(garenne_embedded::Broker),
 }
 
@@ -36,7 +36,7 @@ pub struct User {
 impl Target {
     /// Makes a vhost with a user of its own on RabbitMQ.
     pub async fn rabbitmq() -> Self {
-        Self { broker: Broker::RabbitMq(Vhost::new().await), users: Vec::new() }
+        Self { broker: Broker::RabbitMq(Box::new(Vhost::new().await)), users: Vec::new() }
     }
 
     /// Starts an embedded broker.

@@ -12,6 +12,7 @@ use garenne_shared::{Incoming, Outgoing};
 use garenne_topology::{Queue, Topology};
 use garenne_transport::{Client, Delivery, Settlement, Subscriber};
 use tokio::{
+    sync::mpsc::{Receiver, Sender, channel},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
@@ -32,7 +33,7 @@ pub(crate) struct Keyed {
     /// The keys under way, each with what waits behind it.
     lanes: HashMap<String, VecDeque<Delivery>>,
     tasks: JoinSet<()>,
-    ended: (tokio::sync::mpsc::UnboundedSender<String>, tokio::sync::mpsc::UnboundedReceiver<String>),
+    ended: (Sender<String>, Receiver<String>),
 }
 
 /// Several messages together: one task handles a batch and settles all of it at its end.
@@ -48,7 +49,8 @@ pub(crate) struct Batch {
 
 impl Keyed {
     pub(super) fn new(work: &Arc<Work>, key: Key) -> Self {
-        let ended = tokio::sync::mpsc::unbounded_channel();
+        // Room for every key under way: more deliveries than the prefetch there are not.
+        let ended = channel(usize::from(u16::MAX));
         Self { work: Arc::clone(work), key, lanes: HashMap::new(), tasks: JoinSet::new(), ended }
     }
 
@@ -88,7 +90,7 @@ impl Keyed {
             if let Some(handled) = work.handle(delivery).await {
                 work.settle(handled).await;
             }
-            let _ = ended.send(key);
+            let _ = ended.send(key).await;
         });
     }
 
@@ -187,8 +189,7 @@ async fn handled(dispatch: Dispatch, count: u32) -> Vec<u32> {
     timeout(Duration::from_secs(60), service).await.expect("it ends").expect("in order");
     client.close().await;
     broker.stop().await;
-    let done = done.lock().expect("nobody panicked").clone();
-    done
+    std::mem::take(&mut *done.lock().expect("nobody panicked"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
