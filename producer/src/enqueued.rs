@@ -35,10 +35,6 @@ pub struct Enqueued {
     state: State,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large variant is the usual one; boxing it would cost an allocation a message"
-)]
 enum State {
     /// The usual way: one attempt.
     Sent {

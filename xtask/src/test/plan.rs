@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::steps::Steps;
 use super::{clients, credentials, deny, suite};
-use crate::{environment, process, tidy};
+use crate::{bench::instructions, environment, process, tidy};
 
 /// No step takes longer than this; a test that waits for ever is a failure.
 pub(super) const LIMIT: Duration = Duration::from_secs(1800);
@@ -19,8 +19,9 @@ const CREDENTIALS: &str = "no credential in any log of that run";
 const DEMO: &str = "demo on RabbitMQ: 2000 orders with cut connections, lost 0";
 const EMBEDDED_DEMO: &str = "demo on the embedded broker: 2000 orders with cut connections, lost 0";
 const CLIENTS: &str = "clients of other languages: pika and aio-pika see the same on both brokers";
-/// The steps that need a broker.
-pub(super) const BROKER_TIERS: [&str; 4] = [SUITES, CREDENTIALS, DEMO, CLIENTS];
+const INSTRUCTIONS: &str = "instructions of a message: at most a tenth more than docs/performance.md says";
+/// The steps that need a broker, or a release build.
+pub(super) const SLOW_TIERS: [&str; 5] = [SUITES, CREDENTIALS, DEMO, CLIENTS, INSTRUCTIONS];
 
 /// The integration suites on the embedded broker.
 const EMBEDDED_TARGET: &str = "embedded";
@@ -85,6 +86,14 @@ pub(super) fn with_broker(steps: &mut Steps) {
     match clients::missing() {
         Some(why) => steps.leave_out(CLIENTS, &why),
         None => steps.run(CLIENTS, clients::run),
+    }
+}
+
+/// Adds the step that needs a release build.
+pub(super) fn with_release_build(steps: &mut Steps) {
+    match instructions::missing() {
+        Some(why) => steps.leave_out(INSTRUCTIONS, &why),
+        None => steps.run(INSTRUCTIONS, instructions::check),
     }
 }
 
