@@ -1,9 +1,11 @@
-//! Publishing with raw lapin: many publishes in flight, each confirm awaited, outcomes not checked for returns.
+//! Publishing with raw lapin: the properties that Garenne sends, many publishes in flight, each confirm awaited, outcomes not checked for
+//! returns.
 
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use garenne_cli::measure::{Latencies, Measurement, Stopwatch};
+use garenne_shared::Metadata;
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
 
 use crate::{
@@ -34,7 +36,11 @@ pub(crate) async fn fill(channel: &Channel, queue: &str, options: &Options) -> a
                 let sent = Instant::now();
                 let properties = BasicProperties::default()
                     .with_content_type("application/json".into())
-                    .with_delivery_mode(2);
+                    .with_delivery_mode(2)
+                    .with_message_id(Metadata::new_message_id().into())
+                    .with_timestamp(load::now_us() / 1_000_000)
+                    .with_type("bench.sample.v1".into())
+                    .with_app_id("bench".into());
                 let confirm =
                     channel.basic_publish("".into(), queue.into(), mandatory, &body?, properties).await?;
                 confirm.await?;

@@ -1,8 +1,15 @@
 //! One publish on its way: sends, and sends again what was refused or lost.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use garenne_transport::{Confirmed, ErrorKind, PendingConfirm, PublishError, PublishErrorKind};
+use garenne_shared::Outgoing;
+use garenne_transport::{Confirmed, ErrorKind, PublishError, PublishErrorKind, Sent};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -38,14 +45,15 @@ impl Delivery {
     }
 
     /// Sends, and tries again within the policy if it could not be sent for want of a connection.
-    pub(crate) async fn send(&mut self) -> Result<PendingConfirm, PublishError> {
+    pub(crate) async fn send(&mut self) -> Result<Sent, PublishError> {
         loop {
             if self.progress.attempts() > 0 {
                 self.again = Some(Instant::now());
             }
             self.progress.begin();
-            match self.shared.channel.send(self.draft.attempt(&self.shared.app_id)).await {
-                Ok(pending) => return Ok(pending),
+            let Shared { channel, app_id, .. } = &*self.shared;
+            match channel.send_kept(&self.draft.outgoing, self.draft.stamp(app_id)).await {
+                Ok(sent) => return Ok(sent),
                 Err(error) => match self.next(&error) {
                     Next::Again(delay) => sleep(delay).await,
                     Next::GiveUp(kind) => return Err(self.give_up(error, kind)),
@@ -57,16 +65,22 @@ impl Delivery {
     /// Sends until the message is confirmed or given up.
     pub(crate) async fn settle(mut self) -> Result<Receipt, PublishError> {
         loop {
-            let outcome = self.send().await?.await;
-            match self.judge(outcome) {
+            let mut sent = self.send().await?;
+            match poll_fn(|cx| self.poll_verdict(&mut sent, cx)).await {
                 Verdict::Settled(result) => return result,
                 Verdict::Again(delay) => sleep(delay).await,
             }
         }
     }
 
-    /// Decides what the outcome of an attempt means for the publish.
-    pub(crate) fn judge(&mut self, outcome: Result<Confirmed, PublishError>) -> Verdict {
+    /// Polls for the outcome of an attempt, and decides what it means for the publish.
+    pub(crate) fn poll_verdict(&mut self, sent: &mut Sent, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let Outgoing { exchange, routing_key, .. } = &*self.draft.outgoing;
+        let outcome = ready!(sent.poll_outcome(cx, exchange, routing_key));
+        Poll::Ready(self.judge(outcome))
+    }
+
+    fn judge(&mut self, outcome: Result<Confirmed, PublishError>) -> Verdict {
         match outcome {
             Ok(confirmed) => Verdict::Settled(Ok(self.receipt(Some(confirmed)))),
             Err(error) if self.draft.allow_unroutable && was_returned(&error) => {

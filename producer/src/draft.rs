@@ -3,16 +3,17 @@
 use std::time::SystemTime;
 
 use garenne_shared::{Codecs, Message, Metadata, Outgoing, RoutingKey};
-use garenne_transport::{PublishError, PublishErrorKind};
+use garenne_transport::{PublishError, PublishErrorKind, Stamp};
 use serde::Serialize;
 
 /// An encoded message, kept until it is confirmed.
 ///
-/// A retry needs the message again after the transport took it, so each attempt sends a copy. What is the same for every
-/// message of a publisher (content type, service) is not kept here but added to the copy: two allocations less a message.
+/// A retry needs the message again, so every attempt only borrows it. What is the same for every message of a publisher (content type,
+/// service) is not kept here but added when it is sent: two allocations less a message.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) outgoing: Outgoing,
+    /// Boxed: it is large, and moves a few times on its way.
+    pub(crate) outgoing: Box<Outgoing>,
     pub(crate) allow_unroutable: bool,
     origin: Origin,
 }
@@ -47,23 +48,27 @@ impl Draft {
         metadata.message_type = Some(M::TYPE);
         metadata.timestamp = Some(SystemTime::now());
         let outgoing = Outgoing { metadata, ..Outgoing::new(M::EXCHANGE, routing_key, body) };
-        Ok(Self { outgoing, allow_unroutable: false, origin: Origin::Typed { content_type } })
+        Ok(Self {
+            outgoing: Box::new(outgoing),
+            allow_unroutable: false,
+            origin: Origin::Typed { content_type },
+        })
     }
 
     /// Takes an encoded message as it is; only a missing message id is made, because confirms and retries need one.
     pub(crate) fn raw(mut outgoing: Outgoing) -> Self {
         outgoing.metadata.message_id.get_or_insert_with(Metadata::new_message_id);
-        Self { outgoing, allow_unroutable: false, origin: Origin::Raw }
+        Self { outgoing: Box::new(outgoing), allow_unroutable: false, origin: Origin::Raw }
     }
 
-    /// Makes the copy for one attempt. The body is shared, never copied.
-    pub(crate) fn attempt(&self, app_id: &str) -> Outgoing {
-        let mut outgoing = self.outgoing.clone();
-        if let Origin::Typed { content_type } = self.origin {
-            outgoing.metadata.content_type = Some(content_type.to_owned());
-            outgoing.metadata.app_id = Some(app_id.to_owned());
+    /// Returns what every message of the publisher has and this one does not keep.
+    pub(crate) fn stamp<'a>(&self, app_id: &'a str) -> Stamp<'a> {
+        match self.origin {
+            Origin::Typed { content_type } => {
+                Stamp { content_type: Some(content_type), app_id: Some(app_id) }
+            }
+            Origin::Raw => Stamp::default(),
         }
-        outgoing
     }
 
     /// Takes the message id, for the receipt.
@@ -124,38 +129,35 @@ mod tests {
 
     #[test]
     fn a_typed_message_carries_its_metadata() {
-        let sent = draft("eu", 2).unwrap().attempt("shop");
+        let draft = draft("eu", 2).unwrap();
+        let stamp = draft.stamp("shop");
+        assert_eq!((stamp.content_type, stamp.app_id), (Some("application/json"), Some("shop")));
+        let sent = draft.outgoing;
         assert_eq!(sent.exchange, "orders");
         assert_eq!(sent.routing_key, "placed.eu");
         assert_eq!(sent.body, r#"{"region":"eu","ratio":2}"#);
         assert!(sent.mandatory);
         let metadata = sent.metadata;
         assert_eq!(metadata.message_type, Some(Placed::TYPE));
-        assert_eq!(metadata.content_type.as_deref(), Some("application/json"));
-        assert_eq!(metadata.app_id.as_deref(), Some("shop"));
         assert_eq!(metadata.headers.text("region"), Some("eu"));
         assert!(metadata.timestamp.is_some());
         assert_eq!(metadata.message_id.map(|id| id.len()), Some(36));
     }
 
     #[test]
-    fn every_attempt_sends_the_same_message() {
-        let draft = draft("eu", 2).unwrap();
-        assert_eq!(draft.attempt("shop"), draft.attempt("shop"));
-        assert_eq!(draft.attempt("shop").body.as_ptr(), draft.outgoing.body.as_ptr(), "the body is copied");
-    }
-
-    #[test]
     fn a_raw_message_is_sent_as_it_is() {
         let mut outgoing = Outgoing::new("orders", "placed.eu", "body");
         outgoing.metadata.message_id = Some("1".to_owned());
-        assert_eq!(Draft::raw(outgoing.clone()).attempt("shop"), outgoing);
+        let draft = Draft::raw(outgoing.clone());
+        let stamp = draft.stamp("shop");
+        assert_eq!((stamp.content_type, stamp.app_id), (None, None));
+        assert_eq!(*draft.outgoing, outgoing);
     }
 
     #[test]
     fn a_raw_message_without_an_id_gets_one() {
         let draft = Draft::raw(Outgoing::new("orders", "placed.eu", "body"));
-        assert!(draft.attempt("shop").metadata.message_id.is_some_and(|id| !id.is_empty()));
+        assert!(draft.outgoing.metadata.message_id.is_some_and(|id| !id.is_empty()));
     }
 
     #[test]

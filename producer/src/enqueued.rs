@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use garenne_transport::{PendingConfirm, PublishError};
+use garenne_transport::{PublishError, Sent};
 use tokio::time::sleep;
 
 use crate::{
@@ -35,15 +35,11 @@ pub struct Enqueued {
     state: State,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large variant is the usual one; boxing it would cost an allocation a message"
-)]
 enum State {
     /// The usual way: one attempt.
     Sent {
         delivery: Delivery,
-        pending: PendingConfirm,
+        sent: Sent,
     },
     /// An attempt failed; the rest runs in here.
     Retrying(Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>),
@@ -53,8 +49,8 @@ enum State {
 // === impl Enqueued ===
 
 impl Enqueued {
-    pub(crate) const fn new(delivery: Delivery, pending: PendingConfirm) -> Self {
-        Self { state: State::Sent { delivery, pending } }
+    pub(crate) const fn new(delivery: Delivery, sent: Sent) -> Self {
+        Self { state: State::Sent { delivery, sent } }
     }
 
     /// Returns the length of the body in bytes; 0 once the first attempt has failed or succeeded.
@@ -75,9 +71,8 @@ impl Future for Enqueued {
     type Output = Result<Receipt, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Sent { delivery, pending } = &mut self.state {
-            let outcome = ready!(Pin::new(pending).poll(cx));
-            match delivery.judge(outcome) {
+        if let State::Sent { delivery, sent } = &mut self.state {
+            match ready!(delivery.poll_verdict(sent, cx)) {
                 Verdict::Settled(result) => {
                     self.state = State::Done;
                     return Poll::Ready(result);

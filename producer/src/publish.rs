@@ -129,7 +129,16 @@ impl<'a> Publish<'a> {
     /// Fails if the message could not be encoded (`Encode`).
     pub fn into_outgoing(self) -> Result<Outgoing, PublishError> {
         let draft = self.draft?;
-        let mut outgoing = draft.attempt(&self.publisher.shared().app_id);
+        let stamp = draft.stamp(&self.publisher.shared().app_id);
+        let mut outgoing = *draft.outgoing;
+        let metadata = &mut outgoing.metadata;
+        for (property, stamped) in
+            [(&mut metadata.content_type, stamp.content_type), (&mut metadata.app_id, stamp.app_id)]
+        {
+            if property.is_none() {
+                *property = stamped.map(str::to_owned);
+            }
+        }
         outgoing.mandatory &= !draft.allow_unroutable;
         Ok(outgoing)
     }

@@ -45,10 +45,6 @@ struct Entry<T> {
     state: State,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large variant is the usual one; boxing it would cost an allocation a message"
-)]
 enum State {
     Sent(Enqueued),
     Settled(Outcome),

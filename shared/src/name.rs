@@ -170,7 +170,8 @@ fn check(name: &str, what: &'static str, may_be_empty: bool) -> Result<(), NameE
     if name.is_empty() && !may_be_empty {
         return Err(NameError::Empty { what });
     }
-    if name.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+    // All bytes, and not up to the first: that is a few instructions for many bytes at once.
+    if name.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == 0x7f)) {
         return Err(NameError::Control { what, name: name.escape_debug().to_string() });
     }
     Ok(())

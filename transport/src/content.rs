@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 
+pub use self::encode::Stamp;
 pub(crate) use self::{
     decode::{header_int, incoming},
     encode::encode,

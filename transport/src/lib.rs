@@ -32,12 +32,13 @@ pub use self::{
     capabilities::Capabilities,
     client::Client,
     consume::{Delivery, Liveness, SettleConfig, Settlement, Subscriber, Subscription, Unsettled},
+    content::Stamp,
     describe::{METRICS, Metric, MetricKind},
     error::{Error, ErrorKind},
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
     problem::Problem,
-    publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind},
+    publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind, Sent},
     report::{Applied, Declared, DeclaredAs, QueueInfo, Verified},
 };
 

@@ -13,10 +13,11 @@ mod error;
 mod generation;
 mod lane;
 mod pending;
+mod window;
 
 pub(crate) use self::command::Told;
 pub use self::{
     confirm_channel::ConfirmChannel,
     error::{PublishError, PublishErrorKind},
-    pending::{Confirmed, PendingConfirm},
+    pending::{Confirmed, PendingConfirm, Sent},
 };

@@ -22,7 +22,6 @@ mod pump;
 mod sink;
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -32,6 +31,7 @@ use std::{
 };
 
 use amq_protocol::types::FieldTable;
+use rustc_hash::FxHashMap;
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,
@@ -93,7 +93,7 @@ struct Clock {
 
 #[derive(Debug, Default)]
 struct Channels {
-    open: HashMap<u16, Arc<State>>,
+    open: FxHashMap<u16, Arc<State>>,
     last: u16,
     /// Set when the connection has ended: no channel is admitted any more.
     lost: Option<Lost>,

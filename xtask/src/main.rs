@@ -34,8 +34,10 @@ enum Task {
     Test(test::Options),
     /// Runs `garenne demo` on a broker that is started for it
     Demo(demo::Options),
-    /// Measures Garenne beside hand-written lapin loops and prints the table
+    /// Measures Garenne beside hand-written loops of lapin and of the C client, and prints the table
     Bench(bench::Args),
+    /// Counts the instructions of a message, and fails if they have grown by more than a tenth
+    Instructions(bench::instructions::Args),
     /// Plays outages while a client publishes and consumes, and prints how soon it came back and what was lost
     Outages(outages::Args),
     /// Starts a broker, prints its URLs and keeps it until Ctrl-C
@@ -61,6 +63,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Bench(args) => bench::run(&args),
+        Task::Instructions(args) => bench::instructions::run(&args),
         Task::Outages(args) => outages::run(&args),
         Task::Broker => broker_command::run(),
         Task::BrokerImage => broker_image::build(&environment::image()).map(|()| ExitCode::SUCCESS),

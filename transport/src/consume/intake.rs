@@ -161,14 +161,25 @@ impl fmt::Debug for Intake {
 // === impl Feed ===
 
 impl Sink for Feed {
-    fn delivered(&self, delivered: Delivered) {
+    fn delivered(&self, deliveries: &mut Vec<Delivered>) {
         let Intake { settler, .. } = &*self.intake;
         let mut inner = self.intake.lock();
-        if inner.generation == self.generation {
-            // Known before anybody can settle it.
-            settler.delivered(self.generation, delivered.tag, stream_offset(&delivered));
-            inner.ready.push_back(delivered);
-            inner.wake();
+        if inner.generation != self.generation {
+            drop(inner);
+            deliveries.clear();
+            return;
+        }
+        // Known before anybody can settle them.
+        settler.delivered(
+            self.generation,
+            deliveries.iter().map(|delivered| (delivered.tag, stream_offset(delivered))),
+        );
+        inner.ready.extend(deliveries.drain(..));
+        let reader = inner.reader.take();
+        // Outside the lock, which the reader takes first of all.
+        drop(inner);
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
 

@@ -117,11 +117,13 @@ impl Settler {
         let _ = self.current.subscribe().wait_for(|current| *current != generation).await;
     }
 
-    /// Takes note of a delivery of the channel, in order: its tag, and its offset in a stream.
-    pub(super) fn delivered(&self, generation: u64, tag: u64, offset: Option<u64>) {
+    /// Takes note of deliveries of the channel, in order: of each its tag, and its offset in a stream.
+    pub(super) fn delivered(&self, generation: u64, deliveries: impl Iterator<Item = (u64, Option<u64>)>) {
         let mut inner = self.lock();
         if inner.generation == generation {
-            inner.coalescer.delivered(tag, offset);
+            for (tag, offset) in deliveries {
+                inner.coalescer.delivered(tag, offset);
+            }
             inner.delivered = Instant::now();
         }
     }

@@ -100,7 +100,9 @@ fn read(metadata: &mut Metadata, properties: &[u8]) -> Option<()> {
         metadata.timestamp =
             moment(seconds).ok_or(seconds).map_err(|found| left_out("timestamp", &found)).ok();
     }
-    metadata.message_type = text(&mut fields, flag::TYPE)?.as_deref().and_then(message_type);
+    if has(flag::TYPE) {
+        metadata.message_type = message_type(fields.short()?);
+    }
     metadata.user_id = text(&mut fields, flag::USER_ID)?;
     metadata.app_id = text(&mut fields, flag::APP_ID)?;
     Some(())
@@ -225,15 +227,15 @@ fn text_or_bytes(bytes: &[u8]) -> HeaderValue {
 /// Returns a peer's message type; empty is as good as absent, and characters that a name cannot hold are escaped.
 ///
 /// It is not left out: a message without a type goes to the only handler there is, one of an odd type must not.
-fn message_type(text: &str) -> Option<MessageType> {
-    if text.is_empty() {
+fn message_type(bytes: &[u8]) -> Option<MessageType> {
+    if bytes.is_empty() {
         return None;
     }
-    let error = match MessageType::try_from(text.to_owned()) {
+    let error = match MessageType::try_from(escape(bytes)) {
         Ok(message_type) => return Some(message_type),
         Err(error) => error,
     };
-    let mut escaped: String = text.escape_debug().collect();
+    let mut escaped: String = escape(bytes).escape_debug().collect();
     escaped.truncate(escaped.floor_char_boundary(SHORT_MAX));
     tracing::debug!(%error, escaped, "a delivery has a type that is no name, it is escaped");
     MessageType::try_from(escaped).ok()

@@ -15,17 +15,27 @@ use super::{
 };
 use crate::convert::{ConvertError, check_short};
 
-/// Returns the property flags and the properties that carry the metadata.
-pub(crate) fn encode(metadata: &Metadata) -> Result<Vec<u8>, ConvertError> {
-    let mut properties = Properties { flags: 0, out: Vec::with_capacity(160) };
-    properties.out.put_u16(0);
+/// What is the same for every message of a publisher. It counts where the metadata says nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stamp<'a> {
+    /// AMQP `content_type`.
+    pub content_type: Option<&'a str>,
+    /// AMQP `app_id`.
+    pub app_id: Option<&'a str>,
+}
+
+/// Writes the property flags and the properties that carry the metadata.
+pub(crate) fn encode(out: &mut Vec<u8>, metadata: &Metadata, stamp: Stamp<'_>) -> Result<(), ConvertError> {
+    let at = out.len();
+    out.put_u16(0);
+    let mut properties = Properties { flags: 0, out };
     match &metadata.original {
-        None => properties.write(metadata, &NoOriginal)?,
-        Some(original) => properties.write(metadata, &WithOriginal::new(original))?,
+        None => properties.write(metadata, stamp, &NoOriginal)?,
+        Some(original) => properties.write(metadata, stamp, &WithOriginal::new(original))?,
     }
-    let Properties { flags, mut out } = properties;
-    out[..2].copy_from_slice(&flags.to_be_bytes());
-    Ok(out)
+    let flags = properties.flags;
+    out[at..at + 2].copy_from_slice(&flags.to_be_bytes());
+    Ok(())
 }
 
 /// What is known of the bytes that a peer wrote.
@@ -52,31 +62,31 @@ struct WithOriginal<'a> {
     headers: HashMap<String, Header<'a>>,
 }
 
-struct Properties {
+struct Properties<'a> {
     flags: u16,
-    out: Vec<u8>,
+    out: &'a mut Vec<u8>,
 }
 
 // === impl Properties ===
 
-impl Properties {
+impl Properties<'_> {
     /// Writes the properties in the order of their flags.
-    fn write(&mut self, metadata: &Metadata, source: &impl Source) -> Result<(), ConvertError> {
+    fn write(
+        &mut self,
+        metadata: &Metadata,
+        stamp: Stamp<'_>,
+        source: &impl Source,
+    ) -> Result<(), ConvertError> {
         use TextProperty as P;
         let Metadata { message_type, expiration, .. } = metadata;
         let expiration = expiration.map(|expiration| expiration_text(expiration.as_millis())).transpose()?;
-        self.text(
-            flag::CONTENT_TYPE,
-            P::ContentType,
-            metadata.content_type.as_deref(),
-            "a content type",
-            source,
-        )?;
+        let content_type = metadata.content_type.as_deref().or(stamp.content_type);
+        self.text(flag::CONTENT_TYPE, P::ContentType, content_type, "a content type", source)?;
         let encoding = metadata.content_encoding.as_deref();
         self.text(flag::CONTENT_ENCODING, P::ContentEncoding, encoding, "a content encoding", source)?;
         if !metadata.headers.is_empty() {
             self.flags |= flag::HEADERS;
-            sized(&mut self.out, |out| {
+            sized(self.out, |out| {
                 metadata.headers.iter().try_for_each(|(name, value)| match source.header(name, value) {
                     Some(bytes) => {
                         out.extend_from_slice(bytes);
@@ -116,10 +126,11 @@ impl Properties {
             source,
         )?;
         self.text(flag::USER_ID, P::UserId, metadata.user_id.as_deref(), "a user id", source)?;
-        self.text(flag::APP_ID, P::AppId, metadata.app_id.as_deref(), "an application id", source)?;
+        let app_id = metadata.app_id.as_deref().or(stamp.app_id);
+        self.text(flag::APP_ID, P::AppId, app_id, "an application id", source)?;
         if let Some(cluster_id) = source.cluster_id() {
             self.flags |= flag::CLUSTER_ID;
-            short(&mut self.out, cluster_id);
+            short(self.out, cluster_id);
         }
         Ok(())
     }
@@ -135,8 +146,8 @@ impl Properties {
         let Some(text) = text else { return Ok(()) };
         self.flags |= flag;
         match source.text(property, text) {
-            Some(bytes) => short(&mut self.out, bytes),
-            None => short(&mut self.out, check_short(text, what)?.as_bytes()),
+            Some(bytes) => short(self.out, bytes),
+            None => short(self.out, check_short(text, what)?.as_bytes()),
         }
         Ok(())
     }

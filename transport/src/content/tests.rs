@@ -12,10 +12,18 @@ use garenne_shared::{DeliveryMode, HeaderValue, Headers, MessageType, Metadata, 
 use proptest::{collection::vec, option, prelude::*};
 
 use super::{
+    Stamp,
     decode::{metadata, moment},
-    *,
+    header_int,
 };
 use crate::convert::ConvertError;
+
+/// Returns the properties that carry the metadata.
+fn encode(metadata: &Metadata) -> Result<Vec<u8>, ConvertError> {
+    let mut out = Vec::new();
+    super::encode(&mut out, metadata, Stamp::default())?;
+    Ok(out)
+}
 
 fn header_values() -> impl Strategy<Value = HeaderValue> {
     let leaf = prop_oneof![
@@ -323,4 +331,21 @@ fn a_malformed_header_costs_what_follows_it_only() {
     let found = metadata(&properties);
     assert_eq!((found.headers.int("a"), found.headers.get("c")), (Some(1), None));
     assert_eq!(found.delivery_mode, DeliveryMode::Transient);
+}
+
+#[test]
+fn a_stamp_counts_where_the_metadata_says_nothing() {
+    let stamp = Stamp { content_type: Some("application/json"), app_id: Some("shop") };
+    let encoded = |given: &Metadata| {
+        let mut out = b"before".to_vec();
+        super::encode(&mut out, given, stamp).unwrap();
+        metadata(out.strip_prefix(b"before").unwrap())
+    };
+    let mut given = Metadata::new();
+    let found = encoded(&given);
+    assert_eq!(found.content_type.as_deref(), Some("application/json"));
+    assert_eq!(found.app_id.as_deref(), Some("shop"));
+    given.content_type = Some("text/plain".to_owned());
+    given.app_id = Some("other".to_owned());
+    assert_eq!(encoded(&given), given);
 }

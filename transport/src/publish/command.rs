@@ -3,16 +3,22 @@
 use std::{
     borrow::Cow,
     hash::{BuildHasher as _, RandomState},
-    sync::Arc,
     time::Instant,
 };
 
 use bytes::Bytes;
-use garenne_shared::{ExchangeName, Original, RoutingKey, TextProperty};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use garenne_shared::{ExchangeName, Original, Outgoing, RoutingKey, TextProperty, escape};
+use tokio::sync::oneshot;
 
-use super::{Confirmed, PublishError, PublishErrorKind};
-use crate::wire::{Content, frame, method};
+use super::{Confirmed, PublishError, PublishErrorKind, window::Place};
+use crate::{
+    content::{self, Stamp},
+    convert::ConvertError,
+    wire::{Content, frame, method},
+};
+
+/// Most messages have no longer method and content header, in bytes.
+const USUAL_HEAD: usize = 256;
 
 /// A message on its way to the broker.
 #[derive(Debug)]
@@ -25,8 +31,10 @@ pub(super) struct Command {
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) exchange: ExchangeName,
-    pub(super) routing_key: Bytes,
-    pub(super) properties: Bytes,
+    /// The frames of the method and of the content header, for no channel yet.
+    head: Vec<u8>,
+    /// Where the frame of the content header begins.
+    header_at: usize,
     pub(super) body: Bytes,
     pub(super) mandatory: bool,
     /// `None` if the broker does not return it.
@@ -46,10 +54,7 @@ pub(super) struct Identities(RandomState);
 pub(super) struct Waiter {
     pub(super) reply: Option<oneshot::Sender<Told>>,
     pub(super) sent: Instant,
-    /// By count and by bytes.
-    pub(super) places: [OwnedSemaphorePermit; 2],
-    /// Counted as under way until it is dropped.
-    pub(super) _counted: Arc<()>,
+    pub(super) place: Place,
 }
 
 /// The outcome as the caller gets it.
@@ -75,19 +80,52 @@ impl Command {
 // === impl Encoded ===
 
 impl Encoded {
+    /// Encodes a message.
+    pub(super) fn new(
+        message: &Outgoing,
+        stamp: Stamp<'_>,
+        identities: &Identities,
+    ) -> Result<Self, ConvertError> {
+        let Outgoing { exchange, routing_key, metadata, body, mandatory } = message;
+        let original = metadata.original.as_ref();
+        // A key that was not text when it came goes out as it came.
+        let key = original
+            .map(Original::routing_key)
+            .filter(|raw| escape(raw) == routing_key.as_str())
+            .map_or(routing_key.as_str().as_bytes(), |raw| raw);
+        let id = metadata.message_id.as_deref().unwrap_or_default();
+        let raw_id = original
+            .and_then(|original| original.text(TextProperty::MessageId))
+            .filter(|raw| escape(raw) == id)
+            .unwrap_or(id.as_bytes());
+        let identity = mandatory.then(|| identities.of(raw_id, exchange.as_str().as_bytes(), key));
+        let mut head = Vec::with_capacity(USUAL_HEAD);
+        frame::write(&mut head, frame::METHOD, 0, |out| {
+            method::write_publish(out, exchange.as_str().as_bytes(), key, *mandatory);
+        });
+        let header_at = head.len();
+        let mut encoded = Ok(());
+        frame::write_header(&mut head, 0, body.len(), |out| {
+            encoded = content::encode(out, metadata, stamp);
+        });
+        encoded?;
+        let (exchange, body) = (exchange.clone(), body.clone());
+        Ok(Self { exchange, head, header_at, body, mandatory: *mandatory, identity })
+    }
+
     /// Returns the length of the content header's frame.
     pub(super) const fn header_len(&self) -> usize {
-        /// Class, weight and body size (AMQP 0-9-1 section 4.2.6.1).
-        const FIXED: usize = 2 + 2 + 8;
-        frame::OVERHEAD + FIXED + self.properties.len()
+        self.head.len() - self.header_at
     }
 
     /// Writes all frames of the publish.
     pub(super) fn write(&self, out: &mut Vec<u8>, channel: u16, frame_max: usize) {
-        let publish = |out: &mut Vec<u8>| {
-            method::write_publish(out, self.exchange.as_str().as_bytes(), &self.routing_key, self.mandatory);
-        };
-        frame::write_content(out, channel, frame_max, publish, &self.properties, &self.body);
+        let at = out.len();
+        out.reserve(self.head.len() + self.body.len() + frame::OVERHEAD);
+        out.extend_from_slice(&self.head);
+        frame::set_channel(&mut out[at..], channel);
+        frame::set_channel(&mut out[at + self.header_at..], channel);
+        frame::write_body(out, channel, frame_max, &self.body);
     }
 }
 
@@ -122,7 +160,7 @@ impl Waiter {
 
     /// Returns how many bytes of the window it takes.
     pub(super) fn bytes(&self) -> u64 {
-        self.places[1].num_permits() as u64
+        self.place.bytes().into()
     }
 
     /// Returns `true` once an outcome was told.

@@ -4,7 +4,9 @@
 //! section 1.8.3.3 with RabbitMQ's confirms). A return has no number: it is recognized by its identity, so no two publishes of one
 //! identity are ever under way on one channel. From both follows every verdict, in whatever order a broker confirms and returns.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 use super::command::Identity;
 use crate::wire::Confirm;
@@ -17,7 +19,8 @@ pub(super) struct Confirms<P> {
     /// `None` once confirmed.
     slots: VecDeque<Option<Slot<P>>>,
     open: usize,
-    numbers: HashMap<Identity, u64>,
+    /// Identities are hashes with a secret key already.
+    numbers: FxHashMap<Identity, u64>,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,7 @@ pub(super) enum Verdict {
 
 impl<P> Confirms<P> {
     pub(super) fn new() -> Self {
-        Self { first: 1, slots: VecDeque::new(), open: 0, numbers: HashMap::new() }
+        Self { first: 1, slots: VecDeque::new(), open: 0, numbers: FxHashMap::default() }
     }
 
     /// Returns how many publishes are not confirmed.

@@ -114,7 +114,7 @@ impl Generation {
     }
 
     /// Sends a message, whole or not at all.
-    pub(super) fn publish(&self, command: Command) -> Result<(), NotTaken> {
+    pub(super) fn publish(&self, command: Command, now: Instant) -> Result<(), NotTaken> {
         let mut inner = self.lock();
         let Inner { sender: Some(sender), frame_max, confirms, clock, .. } = &mut *inner else {
             return Err(NotTaken::Ended(Box::new(command)));
@@ -133,7 +133,7 @@ impl Generation {
         }
         match sender.send(|out, channel| command.message.write(out, channel, frame_max)) {
             Ok(end) => {
-                let due = clock.reading(Instant::now()) + self.limit;
+                let due = clock.reading(now) + self.limit;
                 confirms.push(identity, Publish { command, end, due });
                 Ok(())
             }
@@ -148,7 +148,7 @@ impl Generation {
         inner.clock.set_paused(is_blocked, now);
         let now = inner.clock.reading(now);
         let Inner { confirms, expired_below, overdue, .. } = &mut *inner;
-        // Due in the order of their numbers.
+        // Due in the order of their numbers, but for moments between threads that publish at once.
         for (number, publish) in confirms.from(*expired_below) {
             if publish.due > now {
                 break;

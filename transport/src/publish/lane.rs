@@ -71,8 +71,9 @@ impl Lane {
             && state.careful == 0
             && (command.message.exchange == ExchangeName::DEFAULT
                 || state.known.contains(&command.message.exchange));
+        let now = command.waiter.sent;
         let left = match &state.current {
-            Some(generation) if is_clear => match generation.publish(command) {
+            Some(generation) if is_clear => match generation.publish(command, now) {
                 Ok(()) | Err(NotTaken::TooLarge) => return,
                 Err(NotTaken::Ended(command) | NotTaken::Conflict { command, .. }) => *command,
             },
@@ -101,7 +102,7 @@ impl Lane {
                 return Step::Rest;
             }
             let Some(command) = state.backlog.pop_front() else { return Step::Rest };
-            match generation.publish(command) {
+            match generation.publish(command, Instant::now()) {
                 Ok(()) => {
                     state.careful = state.careful.saturating_sub(1);
                     self.waits_for_confirms.store(false, Relaxed);

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    frame::{BASIC, BODY, Frame, HEADER},
+    frame::{self, BASIC, BODY, Frame, HEADER, Next},
     method::{Carrier, Gathered},
 };
 
@@ -30,6 +30,27 @@ pub(super) struct Head {
     read: fn(&[u8]) -> Option<Carrier<'_>>,
 }
 
+/// Gathers a message of which all frames are here, the usual case: nothing is kept between frames, and everything is copied at once.
+/// Returns how many bytes its content takes as well.
+///
+/// `None` if something is missing or odd: [`Assembly`] finds out what.
+pub(super) fn whole(carrier: Carrier<'_>, channel: u16, rest: &[u8]) -> Option<(Gathered, usize)> {
+    let content = |at: usize, kind: u8| match frame::next(rest.get(at..)?) {
+        Next::Frame(frame) if (frame.kind, frame.channel) == (kind, channel) => Some(frame),
+        _ => None,
+    };
+    let header = content(0, HEADER)?;
+    let Ok((size, properties)) = split(header.payload) else { return None };
+    let mut taken = header.bytes.len();
+    let mut body: &[u8] = &[];
+    if size > 0 {
+        let frame = content(taken, BODY)?;
+        body = frame.payload;
+        taken += frame.bytes.len();
+    }
+    (body.len() as u64 == size).then(|| (carrier.gather_whole(properties, body), taken))
+}
+
 /// What a frame did.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -41,10 +62,9 @@ pub(super) enum Step {
 // === impl Head ===
 
 impl Head {
-    /// `None` if the method cannot be read.
-    pub(super) fn new(fields: &[u8], read: fn(&[u8]) -> Option<Carrier<'_>>) -> Option<Self> {
-        read(fields)?;
-        Some(Self { fields: Bytes::copy_from_slice(fields), read })
+    /// Keeps the fields of a method that `read` can read.
+    pub(super) fn new(fields: &[u8], read: fn(&[u8]) -> Option<Carrier<'_>>) -> Self {
+        Self { fields: Bytes::copy_from_slice(fields), read }
     }
 
     fn gather(&self, properties: &[u8], body: Bytes) -> Step {
@@ -81,18 +101,27 @@ impl Assembly {
     }
 }
 
-fn begin(head: Head, payload: &[u8]) -> Step {
+/// Splits a content header into the size of the body and the properties.
+fn split(payload: &[u8]) -> Result<(u64, &[u8]), &'static str> {
     let Some((fixed, properties)) = payload.split_first_chunk::<FIXED>() else {
-        return Step::Malformed("a content header is too short");
+        return Err("a content header is too short");
     };
     let [class @ .., _, _, a, b, c, d, e, f, g, h] = *fixed;
     if u16::from_be_bytes(class) != BASIC {
-        return Step::Malformed("a content header is not of the class `basic`");
+        return Err("a content header is not of the class `basic`");
     }
     let size = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
     if size > BODY_MAX {
-        return Step::Malformed("a body is longer than 512 MiB, the most that RabbitMQ takes");
+        return Err("a body is longer than 512 MiB, the most that RabbitMQ takes");
     }
+    Ok((size, properties))
+}
+
+fn begin(head: Head, payload: &[u8]) -> Step {
+    let (size, properties) = match split(payload) {
+        Ok(content) => content,
+        Err(reason) => return Step::Malformed(reason),
+    };
     if size == 0 {
         return head.gather(properties, Bytes::new());
     }
@@ -112,13 +141,19 @@ mod tests {
         *,
     };
 
+    fn delivery(properties: &[u8], body: &[u8], frame_max: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, frame::METHOD, 1, |out| {
+            out.extend_from_slice(b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x07\x01\x01x\x02\xffk");
+        });
+        frame::write_header(&mut bytes, 1, body.len(), |out| out.extend_from_slice(properties));
+        frame::write_body(&mut bytes, 1, frame_max, body);
+        bytes
+    }
+
     /// Writes a delivery and reads it again, whatever the size of the frames.
     fn round_trip(properties: &[u8], body: &[u8], frame_max: usize) -> Gathered {
-        let mut bytes = Vec::new();
-        let deliver = |out: &mut Vec<u8>| {
-            out.extend_from_slice(b"\0\x3c\0\x3c\x01t\0\0\0\0\0\0\0\x07\x01\x01x\x02\xffk");
-        };
-        frame::write_content(&mut bytes, 1, frame_max, deliver, properties, body);
+        let bytes = delivery(properties, body, frame_max);
         let mut rest = &bytes[..];
         let mut assembly = None;
         while let frame::Next::Frame(frame) = frame::next(rest) {
@@ -127,7 +162,7 @@ mod tests {
                 None => {
                     let (id, fields) = method::split(frame.payload).expect("a method");
                     assert_eq!(id, method::BASIC_DELIVER);
-                    Head::new(fields, method::read_deliver).map(Assembly::Method)
+                    Some(Assembly::Method(Head::new(fields, method::read_deliver)))
                 }
                 Some(assembly) => match Assembly::next(assembly, frame) {
                     Step::More(assembly) => Some(assembly),
@@ -139,7 +174,38 @@ mod tests {
         panic!("the message is not complete");
     }
 
+    /// Writes a delivery and gathers it at once, if it can be.
+    fn at_once(properties: &[u8], body: &[u8], frame_max: usize, missing: usize) -> Option<(Gathered, bool)> {
+        let mut bytes = delivery(properties, body, frame_max);
+        bytes.truncate(bytes.len() - missing);
+        let frame::Next::Frame(frame) = frame::next(&bytes) else { return None };
+        let (_, fields) = method::split(frame.payload)?;
+        let rest = &bytes[frame.bytes.len()..];
+        let (gathered, taken) = whole(method::read_deliver(fields)?, 1, rest)?;
+        Some((gathered, taken == rest.len()))
+    }
+
     proptest! {
+        #[test]
+        fn a_message_that_is_all_here_is_the_same_as_one_that_comes_in_frames(
+            properties in vec(any::<u8>(), 2..60), body in vec(any::<u8>(), 0..300), missing in 1_usize..20
+        ) {
+            let expected = round_trip(&properties, &body, 4096);
+            prop_assert_eq!(at_once(&properties, &body, 4096, 0), Some((expected, true)));
+            prop_assert_eq!(at_once(&properties, &body, 4096, missing), None);
+            if body.len() > 92 {
+                prop_assert_eq!(at_once(&properties, &body, 100, 0), None);
+            }
+        }
+
+        #[test]
+        fn no_bytes_hurt_what_gathers_at_once(bytes in vec(any::<u8>(), 0..80)) {
+            let carrier = Carrier::Return { exchange: b"x", routing_key: b"k" };
+            let mut content = Vec::new();
+            frame::write(&mut content, HEADER, 1, |out| out.extend_from_slice(&bytes));
+            let _ = (whole(carrier, 1, &bytes), whole(carrier, 1, &content));
+        }
+
         #[test]
         fn a_message_comes_back_byte_for_byte(
             properties in vec(any::<u8>(), 2..60), body in vec(any::<u8>(), 0..300), frame_max in 9_usize..200

@@ -64,7 +64,8 @@ pub(crate) fn write(out: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnO
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     payload(out);
-    let len = u32::try_from(out.len() - at - 4).expect("payloads are cut to the size of frames");
+    // A payload of more than 4 GiB could only be that of a content header, which is refused before it is sent.
+    let len = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
     out[at..at + 4].copy_from_slice(&len.to_be_bytes());
     out.push(END);
 }
@@ -77,26 +78,32 @@ pub(super) fn write_method(out: &mut Vec<u8>, channel: u16, method: AMQPClass) {
     *out = bytes.expect("a method fits into memory").write;
 }
 
-/// Writes a publish: the method, the content header and the body in frames of at most `frame_max`.
-pub(crate) fn write_content(
+/// Writes the frame of a content header; `properties` writes the property flags and the properties.
+pub(crate) fn write_header(
     out: &mut Vec<u8>,
     channel: u16,
-    frame_max: usize,
-    method: impl FnOnce(&mut Vec<u8>),
-    properties: &[u8],
-    body: &[u8],
+    body_len: usize,
+    properties: impl FnOnce(&mut Vec<u8>),
 ) {
-    write(out, METHOD, channel, method);
     write(out, HEADER, channel, |out| {
         out.extend_from_slice(&BASIC.to_be_bytes());
         // The weight is unused and zero.
         out.extend_from_slice(&[0, 0]);
-        out.extend_from_slice(&(body.len() as u64).to_be_bytes());
-        out.extend_from_slice(properties);
+        out.extend_from_slice(&(body_len as u64).to_be_bytes());
+        properties(out);
     });
+}
+
+/// Writes a body in frames of at most `frame_max`.
+pub(crate) fn write_body(out: &mut Vec<u8>, channel: u16, frame_max: usize, body: &[u8]) {
     for part in body.chunks(frame_max.saturating_sub(OVERHEAD).max(1)) {
         write(out, BODY, channel, |out| out.extend_from_slice(part));
     }
+}
+
+/// Puts the number of a channel into a frame that was written before.
+pub(crate) fn set_channel(frame: &mut [u8], channel: u16) {
+    frame[1..3].copy_from_slice(&channel.to_be_bytes());
 }
 
 /// The class `basic`, the only one with content.
@@ -141,7 +148,9 @@ mod tests {
     fn a_body_is_cut_to_frames_and_an_empty_one_has_none() {
         for (len, frames) in [(0, 2), (1, 3), (92, 3), (93, 4), (184, 4)] {
             let mut bytes = Vec::new();
-            write_content(&mut bytes, 1, 100, |_| {}, &[0, 0], &vec![7; len]);
+            write(&mut bytes, METHOD, 1, |_| {});
+            write_header(&mut bytes, 1, len, |out| out.extend_from_slice(&[0, 0]));
+            write_body(&mut bytes, 1, 100, &vec![7; len]);
             let (mut rest, mut count) = (&bytes[..], 0);
             while let Next::Frame(frame) = next(rest) {
                 assert!(frame.bytes.len() <= 100);

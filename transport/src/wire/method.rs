@@ -1,6 +1,6 @@
 //! The few methods that are read and written by hand, because a message's bytes pass through them.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 
 use super::{
     fields::Fields,
@@ -186,20 +186,30 @@ fn write_short(out: &mut Vec<u8>, text: &[u8]) {
 // === impl Carrier ===
 
 impl Carrier<'_> {
-    /// Gathers a message in one piece of memory.
+    /// Gathers a message whose body has a memory of its own.
     pub(super) fn gather(self, properties: &[u8], body: Bytes) -> Gathered {
-        let (Self::Deliver { exchange, routing_key, .. } | Self::Return { exchange, routing_key }) = self;
-        let mut memory = BytesMut::with_capacity(exchange.len() + routing_key.len() + properties.len());
-        let mut keep = |bytes: &[u8]| {
-            memory.extend_from_slice(bytes);
-            memory.split().freeze()
-        };
-        let content = Content {
-            exchange: keep(exchange),
-            routing_key: keep(routing_key),
-            properties: keep(properties),
-            body,
-        };
+        let [exchange, routing_key, properties] = keep(&[self.exchange(), self.routing_key(), properties]);
+        self.with(Content { exchange, routing_key, properties, body })
+    }
+
+    /// Gathers a message in one piece of memory, its body included.
+    pub(super) fn gather_whole(self, properties: &[u8], body: &[u8]) -> Gathered {
+        let [exchange, routing_key, properties, body] =
+            keep(&[self.exchange(), self.routing_key(), properties, body]);
+        self.with(Content { exchange, routing_key, properties, body })
+    }
+
+    const fn exchange(&self) -> &[u8] {
+        let (Self::Deliver { exchange, .. } | Self::Return { exchange, .. }) = self;
+        exchange
+    }
+
+    const fn routing_key(&self) -> &[u8] {
+        let (Self::Deliver { routing_key, .. } | Self::Return { routing_key, .. }) = self;
+        routing_key
+    }
+
+    const fn with(self, content: Content) -> Gathered {
         match self {
             Self::Deliver { tag, redelivered, .. } => {
                 Gathered::Delivered(Delivered { tag, redelivered, content })
@@ -207,6 +217,12 @@ impl Carrier<'_> {
             Self::Return { .. } => Gathered::Returned(content),
         }
     }
+}
+
+/// Copies all parts into one piece of memory, which they share.
+fn keep<const N: usize>(parts: &[&[u8]; N]) -> [Bytes; N] {
+    let mut memory = Bytes::from(parts.concat());
+    parts.map(|part| memory.split_to(part.len()))
 }
 
 /// A message that is complete.

@@ -1,9 +1,10 @@
 //! The task that owns the socket: reads frames and gives each to whom it belongs, writes what waits.
 
+mod batch;
 mod connection;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     io,
     pin::Pin,
     sync::Arc,
@@ -13,9 +14,10 @@ use std::{
 
 use futures_util::io::{AsyncRead, AsyncWrite};
 
+use self::batch::Batch;
 use super::{
     Wire,
-    assembly::{Assembly, Head, Step},
+    assembly::{self, Assembly, Head, Step},
     dispatch::malformed,
     frame::{self, BODY, Frame, HEADER, HEARTBEAT, HEARTBEAT_FRAME, METHOD, Next},
     method::{self, Gathered},
@@ -57,7 +59,9 @@ pub(super) struct Pump<S> {
     is_congested: bool,
     from_lapin: Vec<u8>,
     header_sent: bool,
+    /// Messages of which not everything was here when they were read.
     assemblies: HashMap<u16, Assembly>,
+    batch: Batch,
     last_for_lapin: Instant,
 }
 
@@ -90,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             from_lapin: Vec::new(),
             header_sent: false,
             assemblies: HashMap::new(),
+            batch: Batch::default(),
             last_for_lapin: Instant::now(),
         }
     }
@@ -230,12 +235,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     /// Handles every frame that is complete, and makes room for the next ones.
     fn handle_all(&mut self) -> Result<(), String> {
         let read = std::mem::take(&mut self.read);
+        let mut is_alive = false;
         let handled = loop {
             match frame::next(&read[self.at..self.end]) {
                 Next::Frame(frame) => {
                     self.at += frame.bytes.len();
-                    if let Err(reason) = self.handle(frame) {
-                        break Err(reason);
+                    is_alive |= frame.kind != HEARTBEAT;
+                    match self.handle(frame, &read[self.at..self.end]) {
+                        Ok(more) => self.at += more,
+                        Err(reason) => break Err(reason),
                     }
                 }
                 Next::Incomplete(needed) => break Ok(needed),
@@ -244,10 +252,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                 }
             }
         };
+        self.batch.flush(&self.wire);
         self.read = read;
         self.make_room(handled?);
-        if self.end > 0 {
-            // A part of a frame: the peer is at it.
+        // A part of a frame: the peer is at it.
+        if is_alive || self.end > 0 {
             self.wire.progress.mark();
         }
         if self.last_for_lapin.elapsed() >= HEARTBEAT_EVERY {
@@ -273,63 +282,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
-    fn handle(&mut self, frame: Frame<'_>) -> Result<(), String> {
-        if frame.kind != HEARTBEAT {
-            self.wire.progress.mark();
-        }
+    /// Handles a frame; returns how many of the bytes behind it were handled with it.
+    fn handle(&mut self, frame: Frame<'_>, behind: &[u8]) -> Result<usize, String> {
         if frame.channel == 0 {
-            return self.handle_connection(frame);
+            self.batch.flush(&self.wire);
+            return self.handle_connection(frame).map(|()| 0);
         }
         match frame.kind {
-            METHOD => self.handle_method(frame),
-            _ if self.wire.channel(frame.channel).is_none() => {
-                Err(format!("a content came on channel {}, which is not open", frame.channel))
-            }
-            HEADER | BODY => {
-                let Some(assembly) = self.assemblies.remove(&frame.channel) else {
-                    return Err("a content came that no method announced".to_owned());
-                };
-                match assembly.next(frame) {
-                    Step::More(assembly) => {
-                        self.assemblies.insert(frame.channel, assembly);
-                    }
-                    Step::Complete(gathered) => self.gathered(frame.channel, gathered),
-                    Step::Malformed(reason) => return Err(reason.to_owned()),
-                }
-                Ok(())
-            }
+            METHOD => self.handle_method(frame, behind),
+            HEADER | BODY => self.handle_content(frame).map(|()| 0),
+            _ if self.wire.channel(frame.channel).is_none() => Err(not_open(frame.channel)),
             kind => Err(format!("a frame of the unknown kind {kind} came")),
         }
     }
 
-    fn gathered(&self, channel: u16, gathered: Gathered) {
-        // What comes on a channel that we are closing is dropped (AMQP 0-9-1 section 1.4.2.4): the broker takes it back.
-        let Some(state) = self.wire.open_channel(channel) else { return };
-        let Some(sink) = state.sink() else { return };
-        self.wire.delivered.mark();
-        match gathered {
-            Gathered::Delivered(delivered) => sink.delivered(delivered),
-            Gathered::Returned(content) => sink.returned(content),
+    fn handle_method(&mut self, frame: Frame<'_>, behind: &[u8]) -> Result<usize, String> {
+        let (id, fields) = method::split(frame.payload).ok_or("a method is too short")?;
+        let read = match id {
+            method::BASIC_DELIVER => method::read_deliver,
+            method::BASIC_RETURN => method::read_return,
+            _ => {
+                self.batch.flush(&self.wire);
+                return self.wire.handle_method(frame, id, fields).map(|()| 0);
+            }
+        };
+        if !self.batch.is_of(frame.channel) && self.wire.channel(frame.channel).is_none() {
+            return Err(not_open(frame.channel));
         }
+        let carrier = read(fields).ok_or_else(|| malformed(id))?;
+        if !self.assemblies.is_empty() && self.assemblies.contains_key(&frame.channel) {
+            return Err("a method came in the middle of a content".to_owned());
+        }
+        if let Some((gathered, taken)) = assembly::whole(carrier, frame.channel, behind) {
+            self.gathered(frame.channel, gathered);
+            return Ok(taken);
+        }
+        self.assemblies.insert(frame.channel, Assembly::Method(Head::new(fields, read)));
+        Ok(0)
     }
 
-    fn handle_method(&mut self, frame: Frame<'_>) -> Result<(), String> {
-        let (id, fields) = method::split(frame.payload).ok_or("a method is too short")?;
-        let head = match id {
-            method::BASIC_DELIVER | method::BASIC_RETURN if self.wire.channel(frame.channel).is_none() => {
-                return Err(format!("a content came on channel {}, which is not open", frame.channel));
-            }
-            method::BASIC_DELIVER => Head::new(fields, method::read_deliver),
-            method::BASIC_RETURN => Head::new(fields, method::read_return),
-            _ => return self.wire.handle_method(frame, id, fields),
+    fn handle_content(&mut self, frame: Frame<'_>) -> Result<(), String> {
+        if self.wire.channel(frame.channel).is_none() {
+            return Err(not_open(frame.channel));
+        }
+        let Some(assembly) = self.assemblies.remove(&frame.channel) else {
+            return Err("a content came that no method announced".to_owned());
         };
-        let head = head.ok_or_else(|| malformed(id))?;
-        match self.assemblies.entry(frame.channel) {
-            Entry::Vacant(entry) => {
-                entry.insert(Assembly::Method(head));
-                Ok(())
+        match assembly.next(frame) {
+            Step::More(assembly) => {
+                self.assemblies.insert(frame.channel, assembly);
             }
-            Entry::Occupied(_) => Err("a method came in the middle of a content".to_owned()),
+            Step::Complete(gathered) => self.gathered(frame.channel, gathered),
+            Step::Malformed(reason) => return Err(reason.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn gathered(&mut self, channel: u16, gathered: Gathered) {
+        match gathered {
+            Gathered::Delivered(delivered) => self.batch.push(channel, delivered, &self.wire),
+            Gathered::Returned(content) => {
+                self.batch.flush(&self.wire);
+                // As with deliveries: nothing is told to a channel that we are closing.
+                if let Some(sink) = self.wire.open_channel(channel).and_then(|state| state.sink()) {
+                    self.wire.delivered.mark();
+                    sink.returned(content);
+                }
+            }
         }
     }
 
@@ -337,6 +356,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         self.lapin.push(bytes);
         self.last_for_lapin = Instant::now();
     }
+}
+
+fn not_open(channel: u16) -> String {
+    format!("a content came on channel {channel}, which is not open")
 }
 
 fn broken(what: &str, error: &io::Error) -> String {

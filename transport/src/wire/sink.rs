@@ -18,9 +18,9 @@ pub(crate) trait Sink: fmt::Debug + Send + Sync {
         let _ = content;
     }
 
-    /// `basic.deliver` with its content.
-    fn delivered(&self, delivery: Delivered) {
-        let _ = delivery;
+    /// Every `basic.deliver` with its content that was read at once; leaves the list empty.
+    fn delivered(&self, deliveries: &mut Vec<Delivered>) {
+        deliveries.clear();
     }
 
     /// `basic.cancel`: the broker ended the consumer, the channel stays open.
