@@ -27,15 +27,8 @@ impl Handler<OrderPlaced> for Billing {
 async fn main() -> Result<(), garenne::Error> {
     tracing_subscriber::fmt().init();
     let client = Client::connect(Config::from_vars(std::env::vars_os())?.service("billing")).await?;
-    client
-        .apply(
-            &Topology::new()
-                .exchange(Exchange::topic("orders"))
-                .queue(Queue::quorum("billing").bind("orders", "order.placed.*").dead_letter()),
-        )
-        .await?;
-    Service::new(&client)
-        .consume(Consumer::new("billing").concurrency(16).timeout(Duration::from_secs(5)).handle(Billing))
-        .run_until(shutdown_signal())
-        .await
+    let queue = Queue::quorum("billing").bind("orders", "order.placed.*").dead_letter();
+    let consumer = Consumer::of(&queue).concurrency(16).timeout(Duration::from_secs(5)).handle(Billing);
+    client.apply(&Topology::new().exchange(Exchange::topic("orders")).queue(queue)).await?;
+    Service::new(&client).consume(consumer).run_until(shutdown_signal()).await
 }

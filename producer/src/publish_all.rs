@@ -130,7 +130,8 @@ impl<T> Sent<T> {
         let oldest = self.entries.pop_front_if(|oldest| matches!(oldest.state, State::Settled(_)));
         match oldest {
             Some(Entry { tag, bytes, state: State::Settled(outcome) }) => {
-                self.settled -= 1;
+                // It may have settled in a round of retries, uncounted.
+                self.settled = self.settled.saturating_sub(1);
                 self.bytes -= bytes;
                 Poll::Ready(Some((tag, outcome)))
             }
