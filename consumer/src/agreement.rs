@@ -21,7 +21,8 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
         );
     }
     let Some(contract) = &consumer.contract else {
-        return assume(consumer, facts, client).await;
+        assume(consumer, facts, client).await;
+        return Ok(());
     };
     unless_refused(client.compare_queue(&contract.declaration).await)?;
     match (&consumer.dead_letter_queue, &contract.dead_letters) {
@@ -41,24 +42,21 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
 }
 
 /// Says what is assumed of a queue that somebody else declares.
-async fn assume(consumer: &Consumer, facts: &QueueFacts, client: &Client) -> Result<(), Error> {
+async fn assume(consumer: &Consumer, facts: &QueueFacts, client: &Client) {
     let (queue, limit) = (&consumer.queue, facts.delivery_limit);
-    let Ok(dead_letter_queue) = consumer.dead_letter_queue_name() else { return Ok(()) };
+    let Ok(dead_letter_queue) = consumer.dead_letter_queue_name() else { return };
     tracing::info!(
         %queue, %dead_letter_queue, delivery_limit = limit, broker_dead_letters = facts.dead_letters,
         "what is assumed of the queue, which is of no topology of this service"
     );
-    match client.queue_info(&dead_letter_queue).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            tracing::warn!(
-                %queue, %dead_letter_queue,
-                "the dead-letter queue does not exist: what fails for good is kept until it does; declare it, or name another with \
-                 `Consumer::dead_letter_queue`"
-            );
-        }
-        _ => {}
+    let found = client.queue_info(&dead_letter_queue).await;
+    if found.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        tracing::warn!(
+            %queue, %dead_letter_queue,
+            "the dead-letter queue does not exist: what fails for good is kept until it does; declare it, or name another with \
+             `Consumer::dead_letter_queue`"
+        );
     }
-    Ok(())
 }
 
 fn unless_refused(asked: Result<(), Error>) -> Result<(), Error> {

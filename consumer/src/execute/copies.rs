@@ -110,16 +110,6 @@ impl Target {
     }
 }
 
-/// Makes the copy for the dead-letter queue.
-pub(super) fn dead_letter(
-    form: Form,
-    to: &Target,
-    cx: &Context,
-    report: &Report,
-) -> Result<Outgoing, NameError> {
-    copy(form, to, cx, report)
-}
-
 /// Makes the copy that waits at the end of the queue the message came from.
 pub(super) fn put_back(cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
     let mut copy = copy(Form::Whole, &Target::queue(cx.queue())?, cx, report)?;
@@ -140,7 +130,8 @@ fn is_put_back(cx: &Context) -> bool {
         && headers.text(header::ORIGIN_QUEUE) == Some(cx.queue().as_str())
 }
 
-fn copy(form: Form, to: &Target, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
+/// Makes a copy that says so much of the failure.
+pub(super) fn copy(form: Form, to: &Target, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
     let routing_key = match &to.routing_key {
         Some(routing_key) => routing_key.clone(),
         None => RoutingKey::try_from(cx.routing_key().to_owned())?,

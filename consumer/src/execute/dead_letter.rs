@@ -115,7 +115,7 @@ impl Sender<'_> {
         };
         let mut form = Form::Whole;
         loop {
-            let copy = match copies::dead_letter(form, &to, self.cx, self.report) {
+            let copy = match copies::copy(form, &to, self.cx, self.report) {
                 Ok(copy) => copy,
                 Err(error) => return self.reject(&misnamed(&error)).await,
             };
