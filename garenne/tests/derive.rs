@@ -182,8 +182,3 @@ fn the_crate_may_have_another_path() {
     }
     assert_eq!(Elsewhere { id: 3 }.routing_key().unwrap(), "3");
 }
-
-#[test]
-fn a_wrong_derive_says_what_is_wrong() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
-}

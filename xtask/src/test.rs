@@ -13,6 +13,8 @@ use anyhow::Result;
 use clap::Args;
 
 use self::steps::Steps;
+use crate::broker::image::Preparing;
+use crate::environment;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -27,13 +29,11 @@ pub(crate) struct Options {
 /// Runs every step and prints a summary; stops at the first failure unless told otherwise.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut steps = Steps::new(options.keep_going);
+    let image = (!options.fast).then(|| Preparing::start(environment::image()));
     plan::without_broker(&mut steps)?;
-    if options.fast {
-        for tier in plan::BROKER_TIERS {
-            steps.leave_out(tier, "--fast was given");
-        }
-    } else {
-        plan::with_broker(&mut steps);
+    match image {
+        Some(image) => plan::with_broker(&mut steps, image),
+        None => plan::BROKER_TIERS.iter().for_each(|tier| steps.leave_out(tier, "--fast was given")),
     }
     Ok(steps.finish())
 }

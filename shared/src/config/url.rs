@@ -154,7 +154,11 @@ fn without_credentials(text: &str) -> String {
         let shown = rest.split(['?', '#']).next().unwrap_or_default();
         return format!("***@{shown}");
     }
-    let authority = text.find("://").map_or(0, |at| at + 3);
+    // What precedes `://` is shown if it is a scheme: of anything else it may be `user:password`.
+    let known = |scheme: &str| {
+        ["amqp", "amqps", "http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
+    };
+    let authority = text.find("://").filter(|&at| known(&text[..at])).map_or(0, |at| at + 3);
     match text[authority..].find([':', '?', '#', ',']) {
         Some(at) => format!("{}***", &text[..=authority + at]),
         None => text.to_owned(),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::steps::Steps;
 use super::{clients, credentials, deny, suite};
+use crate::broker::image::Preparing;
 use crate::{api, environment, process, tidy};
 
 /// No step takes longer than this; a test that waits for ever is a failure.
@@ -79,9 +80,9 @@ pub(super) fn without_broker(steps: &mut Steps) -> Result<()> {
 }
 
 /// Adds the steps that need a broker.
-pub(super) fn with_broker(steps: &mut Steps) {
+pub(super) fn with_broker(steps: &mut Steps, image: Preparing) {
     let mut left_out = Vec::new();
-    steps.run(SUITES, || suite::run(&mut left_out));
+    steps.run(SUITES, || suite::run(image, &mut left_out));
     if !left_out.is_empty() {
         steps.leave_out("tests with a broker of their own", &format!("no Docker: {}", left_out.join(", ")));
     }

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::credentials;
 use super::plan::{BROKER_TARGETS, LIMIT, cargo, command};
-use crate::broker::{self, Source, image};
+use crate::broker::image::Preparing;
+use crate::broker::{self, Source};
 use crate::{environment, process};
 
 /// Enough to be cut several times.
@@ -17,14 +18,14 @@ const DEMO_ORDERS: u64 = 2000;
 /// Runs the integration suites: in containers that they start themselves, unless there is `AMQP_URL` or no Docker.
 ///
 /// Without Docker, tests with a broker of their own cannot run: their names are left in `left_out`.
-pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
+pub(super) fn run(image: Preparing, left_out: &mut Vec<String>) -> Result<()> {
     credentials::forget()?;
     // Beforehand: a test that runs a program should not wait for the compiler.
     build_programs()?;
     let mut test = command(&["test", "--workspace", "--no-fail-fast"]);
     test.args(BROKER_TARGETS.iter().flat_map(|target| ["--test", target]));
     test.env("GARENNE_TEST_LOG", credentials::log_file()).env("RABBITMQ_IMAGE", environment::image());
-    let container = image::ensure(&environment::image());
+    let container = image.wait();
     let broker = match (&container, environment::amqp_url()) {
         (Ok(()), None) => None,
         _ => Some(broker::resolve()?),
@@ -35,9 +36,11 @@ pub(super) fn run(left_out: &mut Vec<String>) -> Result<()> {
             test.env("RABBITMQCTL", &server.ctl);
         }
     }
+    // Its tests mostly wait, each on a vhost or a broker of its own.
+    test.args(["--", "--test-threads=8"]);
     if container.is_err() {
         *left_out = with_own_broker()?;
-        test.arg("--").args(left_out.iter().flat_map(|name| ["--skip", name.as_str()]));
+        test.args(left_out.iter().flat_map(|name| ["--skip", name.as_str()]));
     }
     process::run(&mut test, LIMIT)
 }
