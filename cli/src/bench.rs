@@ -1,6 +1,7 @@
 //! `garenne bench`: measures publishing or consuming through the typed API.
 
 mod consume;
+mod layers;
 mod load;
 mod publish;
 
@@ -50,6 +51,9 @@ pub(crate) struct Options {
     /// How many handlers run at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// How many layers that do nothing are around publishing, or around handling.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    layers: u8,
     /// How many messages.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     count: u32,

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use garenne::prelude::*;
 use garenne_cli::Proxy;
 use garenne_embedded::Broker;
-use garenne_transport::service::{Ending, Signals};
+use garenne_program::{Ending, Signals};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

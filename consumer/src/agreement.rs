@@ -4,7 +4,7 @@ use garenne_shared::QueueName;
 use garenne_topology::DeadLetters;
 use garenne_transport::{Client, Error, ErrorKind};
 
-use crate::{Consumer, facts::QueueFacts};
+use crate::{Consumer, HOLD_MAX, facts::QueueFacts};
 
 /// Compares the contract of a consumer's queue with the broker; says what is assumed of a queue without one.
 ///
@@ -12,7 +12,7 @@ use crate::{Consumer, facts::QueueFacts};
 pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Client) -> Result<(), Error> {
     let queue = &consumer.queue;
     if let Some(limit) = facts.delivery_limit
-        && let Some(attempts) = consumer.retry_delay.max_attempts()
+        && let Some(attempts) = consumer.retry.max_attempts()
         && attempts > limit.saturating_add(1)
     {
         tracing::warn!(
@@ -20,6 +20,7 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
             "the retry policy has more attempts than the delivery limit of the queue allows: the limit ends them"
         );
     }
+    say_who_delays(consumer, facts, client);
     let Some(contract) = &consumer.contract else {
         assume(consumer, facts, client).await;
         return Ok(());
@@ -38,6 +39,20 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
             Ok(())
         }
         (None, _) => Ok(()),
+    }
+}
+
+/// Says who delays the retries of a queue, where the broker could.
+fn say_who_delays(consumer: &Consumer, facts: &QueueFacts, client: &Client) {
+    let (queue, capabilities) = (&consumer.queue, client.capabilities());
+    let Some((first, longest)) = facts.broker_delays else { return };
+    if capabilities.delayed_retry {
+        tracing::info!(%queue, ?first, ?longest, "the broker delays retries (x-delayed-retry-type)");
+    } else {
+        tracing::warn!(
+            %queue, ?first, ?longest, version = capabilities.version, limit = ?HOLD_MAX,
+            "the broker cannot delay retries, as RabbitMQ does from 4.3 on: failed deliveries are held, and longer delays cut"
+        );
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Consumer {
     pub(crate) concurrency: usize,
     pub(crate) prefetch: Option<u16>,
     pub(crate) timeout: Duration,
-    pub(crate) retry_delay: Retry,
+    pub(crate) retry: Retry,
     pub(crate) dead_letter_queue: Option<QueueName>,
     pub(crate) delivery_limit: DeliveryLimit,
     pub(crate) broker_dead_letters: Option<bool>,
@@ -56,7 +56,7 @@ pub(crate) enum DeliveryLimit {
 impl Consumer {
     /// Consumes from a queue that the topology defines: 16 handlers at once, each for at most 30 s, unless set.
     ///
-    /// Kind, delivery limit and dead letters are known from the definition, not assumed. The service compares it with the broker when it
+    /// Kind, delivery limit, dead letters and retry policy are known from the definition, not assumed. The service compares it with the broker when it
     /// starts, and fails if the queue exists with other arguments or its dead-letter queue does not exist.
     ///
     /// # Examples
@@ -76,6 +76,9 @@ impl Consumer {
         if let DeadLetters::Own(queue) = &contract.dead_letters {
             consumer.dead_letter_queue = Some(queue.clone());
         }
+        if let Some(policy) = &contract.retry {
+            consumer.retry = policy.clone();
+        }
         consumer.contract = Some(contract);
         consumer
     }
@@ -90,7 +93,7 @@ impl Consumer {
             concurrency: 16,
             prefetch: None,
             timeout: Duration::from_secs(30),
-            retry_delay: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
+            retry: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
             dead_letter_queue: None,
             delivery_limit: DeliveryLimit::Unsaid,
             broker_dead_letters: None,
@@ -186,14 +189,27 @@ impl Consumer {
         self
     }
 
-    /// Sets how long a failed delivery is held before it is handed back for another attempt.
+    /// Sets how a failed delivery is tried again, where the topology does not say (`retry` of the queue).
     ///
-    /// The default is exponential from 100 ms to 5 s, with jitter. A delay longer than [`HOLD_MAX`](crate::HOLD_MAX) is cut to it.
+    /// The default is exponential from 100 ms to 5 s, with jitter. The delivery is held for the delay and takes a place of the prefetch
+    /// meanwhile; a delay longer than [`HOLD_MAX`](crate::HOLD_MAX) is cut to it. A queue with a linear or fixed policy in the topology
+    /// does without: a broker of RabbitMQ 4.3 or later delays it by itself.
     ///
     /// The last attempt is the policy's (`attempts`) or the one that the [delivery limit](Self::delivery_limit) allows, whichever comes
     /// first; its failure goes to the dead-letter queue.
-    pub fn retry_delay(mut self, delay: Retry) -> Self {
-        self.retry_delay = delay;
+    ///
+    /// # Panics
+    ///
+    /// Panics if the queue's contract has a policy: a wiring mistake, for there is one policy a queue.
+    #[track_caller]
+    pub fn retry(mut self, policy: Retry) -> Self {
+        let said = self.contract.as_ref().is_some_and(|contract| contract.retry.is_some());
+        assert!(
+            !said,
+            "queue `{}` has a retry policy in its topology; leave out `Consumer::retry`",
+            self.queue
+        );
+        self.retry = policy;
         self
     }
 

@@ -45,7 +45,10 @@ struct Delivery {
 pub(crate) struct Environment {
     pub(crate) queue: QueueName,
     pub(crate) service: String,
+    /// What handlers publish with.
     pub(crate) publisher: Publisher,
+    /// What publishes dead-letter copies: without layers, for a copy keeps its body as it came; without retries, for each is told.
+    pub(crate) copies: Publisher,
     pub(crate) stopping: CancellationToken,
     pub(crate) client: Client,
     pub(crate) facts: QueueFacts,
@@ -56,6 +59,9 @@ pub(crate) struct Environment {
 
 impl Context {
     pub(crate) fn new(incoming: Incoming, environment: Arc<Environment>, liveness: Liveness) -> Self {
+        if incoming.redelivered {
+            environment.tally.writes_acquired(environment.client.capabilities().uncounted_nack);
+        }
         let count = environment.tally.count(&incoming);
         let delivery = Delivery {
             incoming,

@@ -13,9 +13,23 @@ use crate::{Consumer, Context, Decision, FailureKind, Outcome, report::Report};
 #[derive(Debug)]
 pub(crate) enum Disposition {
     /// It is acknowledged, once these are confirmed.
-    Done { publishes: Vec<Outgoing> },
-    /// It is handed back after this time, and counted as failed.
-    Retry { report: Report, delay: Duration },
+    Done {
+        publishes: Vec<Outgoing>,
+    },
+    Failed(Remedy),
+}
+
+/// What becomes of a delivery whose handling failed.
+#[derive(Debug)]
+pub(crate) enum Remedy {
+    /// It is handed back, and counted as failed.
+    Retry {
+        report: Report,
+        /// The time until the next attempt.
+        delay: Duration,
+        /// How much of it the delivery is held here; the broker does the rest.
+        hold: Duration,
+    },
     /// A copy goes to the dead-letter queue, then it is acknowledged.
     DeadLetter { report: Report },
 }
@@ -25,19 +39,42 @@ pub(crate) enum Disposition {
 impl Disposition {
     /// Decides what becomes of a delivery.
     pub(crate) fn decide(consumer: &Consumer, cx: &Context, outcome: Outcome) -> Self {
-        let report = match outcome.into_result() {
-            Ok(publishes) => return Self::Done { publishes },
-            Err(report) => report,
-        };
+        match outcome.into_result() {
+            Ok(publishes) => Self::Done { publishes },
+            Err(report) => Self::Failed(Remedy::decide(consumer, cx, report)),
+        }
+    }
+}
+
+// === impl Remedy ===
+
+impl Remedy {
+    /// Decides what becomes of a delivery whose handling failed.
+    pub(crate) fn decide(consumer: &Consumer, cx: &Context, report: Report) -> Self {
         let asked = match report.decision {
             Decision::DeadLetter => return Self::DeadLetter { report },
             Decision::Retry => None,
             Decision::RetryAfter(delay) => Some(delay),
         };
         match next_delay(consumer, cx) {
-            Some(delay) => Self::Retry { report, delay: asked.unwrap_or(delay) },
+            Some(delay) => {
+                let (delay, by_broker) = (asked.unwrap_or(delay), broker_delay(cx));
+                Self::Retry { report, delay: delay.max(by_broker), hold: delay.saturating_sub(by_broker) }
+            }
             None => Self::DeadLetter { report },
         }
+    }
+}
+
+/// Returns how long the broker delays the next attempt by itself.
+fn broker_delay(cx: &Context) -> Duration {
+    let environment = cx.environment();
+    match environment.facts.broker_delays {
+        // `min(min * delivery_count, max)`, <https://www.rabbitmq.com/docs/quorum-queues#delayed-retry>.
+        Some((first, longest)) if environment.client.capabilities().delayed_retry => {
+            first.saturating_mul(cx.attempt()).min(longest)
+        }
+        _ => Duration::ZERO,
     }
 }
 
@@ -53,7 +90,7 @@ fn next_delay(consumer: &Consumer, cx: &Context) -> Option<Duration> {
         return None;
     }
     // A policy may be code of the service.
-    catch_unwind(AssertUnwindSafe(|| consumer.retry_delay.delay(attempt))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| consumer.retry.delay(attempt))).unwrap_or_else(|panic| {
         let panic = Report::panic("the retry policy", panic);
         tracing::error!(queue = %cx.queue(), error = panic.text(), "there is no further attempt");
         None
@@ -67,7 +104,7 @@ pub(crate) fn exhausted(consumer: &Consumer, cx: &Context) -> Option<Report> {
         return None;
     }
     let by_limit = cx.environment().facts.delivery_limit.map(|limit| limit.saturating_add(1));
-    let by_policy = consumer.retry_delay.max_attempts();
+    let by_policy = consumer.retry.max_attempts();
     let by_kind = (!count.counted).then_some(2);
     let last = [by_limit, by_policy, by_kind].into_iter().flatten().min()?;
     (count.failures >= last).then(|| {

@@ -53,21 +53,21 @@ impl Ending {
         let (cut_short, stale) = (self.cut_short.load(Relaxed), self.stale.load(Relaxed));
         if forced {
             let message = format!(
-                "the stop was forced while {cut_short} messages were being handled; the broker delivers them again"
+                "the stop was forced before every handler had ended (messages in hand: {cut_short}); the broker delivers these again"
             );
             return Err(Error::new(ErrorKind::Forced, message));
         }
         if cut_short > 0 {
             let message = format!(
-                "{cut_short} messages were still being handled at the drain timeout, {limit:?}; the broker delivers them again; \
-                 raise `Service::drain_timeout` or lower `Consumer::timeout`"
+                "not every handler had ended at the drain timeout, {limit:?} (messages in hand: {cut_short}); the broker delivers these \
+                 again; raise `Service::drain_timeout` or lower `Consumer::timeout`"
             );
             return Err(Error::new(ErrorKind::HandedBack, message));
         }
         if stale > 0 {
             let message = format!(
-                "{stale} messages were handled, but could not be settled: the broker had taken them back, at a lost connection or at its \
-                 consumer timeout; it delivers them again"
+                "not every message that was handled could be settled ({stale} could not): the broker had taken these back, at a lost \
+                 connection or at its consumer timeout; it delivers them again"
             );
             return Err(Error::new(ErrorKind::HandedBack, message));
         }

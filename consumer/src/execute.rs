@@ -20,7 +20,7 @@ use self::publishes::Published;
 pub(crate) use self::{copies::put_back_report, kept::Kept};
 use crate::{
     Context,
-    disposition::Disposition,
+    disposition::{Disposition, Remedy},
     work::{Handled, Work},
 };
 
@@ -33,22 +33,29 @@ pub(crate) fn succeed(work: &Work, cx: &Context, unsettled: Unsettled) {
 /// Publishes what is to be published and settles; takes as long as the confirms, the hold or the copy take.
 pub(crate) async fn carry_out(work: &Work, handled: Handled) {
     let Handled { cx, disposition, unsettled } = handled;
-    let disposition = match disposition {
+    let remedy = match disposition {
         Disposition::Done { publishes } => match publishes::confirm(work, &cx, publishes, &unsettled).await {
             Published::All => return succeed(work, &cx, unsettled),
             // Without a settlement, dropping the delivery hands back what is still current.
             Published::Over => return,
-            Published::Failed(report) => Disposition::decide(work.pipeline.consumer(), &cx, report.into()),
+            Published::Failed(report) => Remedy::decide(work.pipeline.consumer(), &cx, report),
         },
-        disposition => disposition,
+        Disposition::Failed(remedy) => remedy,
     };
-    let settlement = match &disposition {
-        Disposition::Done { .. } => Some(Settlement::Ack),
-        Disposition::Retry { report, delay } => {
+    if !unsettled.is_current() {
+        let (Remedy::Retry { report, .. } | Remedy::DeadLetter { report }) = &remedy;
+        tracing::info!(
+            queue = %cx.queue(), id = cx.message_id(), attempt = cx.attempt(), kind = report.kind.as_str(), error = report.text(),
+            "message failed after its delivery had gone stale: it comes again by itself"
+        );
+        return;
+    }
+    let settlement = match &remedy {
+        Remedy::Retry { report, delay, hold } => {
             work.metrics.retry();
-            hold::hold(work, &cx, report, *delay, &unsettled).await
+            hold::hold(work, &cx, report, (*delay, *hold), &unsettled).await
         }
-        Disposition::DeadLetter { report } => {
+        Remedy::DeadLetter { report } => {
             work.metrics.dead_letter();
             dead_letter::send(work, &cx, report, &unsettled).await
         }

@@ -1,5 +1,7 @@
 //! What a consumer knows of its queue: how attempts are counted, and whether the broker keeps what is rejected.
 
+use std::time::Duration;
+
 use garenne_shared::{ExchangeName, Headers, QueueName};
 use garenne_topology::{ContractLimit, DeadLetters, QueueContract, QueueKind};
 use garenne_transport::Client;
@@ -22,6 +24,8 @@ pub(crate) struct QueueFacts {
     pub(crate) dead_letter_queue: Option<QueueName>,
     /// Whether it is a stream, which keeps what was read.
     pub(crate) stream: bool,
+    /// The first and the longest delay of the retries that the broker delays, if it can.
+    pub(crate) broker_delays: Option<(Duration, Duration)>,
 }
 
 // === impl QueueFacts ===
@@ -67,6 +71,7 @@ impl QueueFacts {
             dead_letters: contract.dead_letters != DeadLetters::None,
             dead_letter_queue,
             stream: contract.kind == QueueKind::Stream,
+            broker_delays: broker_delays(&contract.declaration.arguments),
         }
     }
 
@@ -87,8 +92,18 @@ impl QueueFacts {
             dead_letters: exchange.is_some(),
             dead_letter_queue: own.and_then(|key| QueueName::try_from(key.to_owned()).ok()),
             stream: arguments.text("x-queue-type") == Some("stream"),
+            broker_delays: broker_delays(arguments),
         }
     }
+}
+
+/// Reads how a quorum queue delays what failed (<https://www.rabbitmq.com/docs/quorum-queues#delayed-retry>).
+fn broker_delays(arguments: &Headers) -> Option<(Duration, Duration)> {
+    arguments.text("x-delayed-retry-type").filter(|kind| matches!(*kind, "failed" | "all"))?;
+    let millis =
+        |name| arguments.int(name).and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+    let first = millis("x-delayed-retry-min")?;
+    Some((first, millis("x-delayed-retry-max").unwrap_or(first)))
 }
 
 #[cfg(test)]
@@ -125,6 +140,20 @@ mod tests {
                 counts: Some(false),
                 dead_letters: true,
                 dead_letter_queue: Some(QueueName::from_static("q.dlq")),
+                ..QueueFacts::default()
+            },
+        );
+        check(
+            &[
+                ("x-queue-type", "quorum".into()),
+                ("x-delayed-retry-type", "failed".into()),
+                ("x-delayed-retry-min", 100.into()),
+                ("x-delayed-retry-max", 900.into()),
+            ],
+            &QueueFacts {
+                counts: Some(true),
+                delivery_limit: Some(20),
+                broker_delays: Some((Duration::from_millis(100), Duration::from_millis(900))),
                 ..QueueFacts::default()
             },
         );

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use garenne_shared::Codecs;
-use tokio::time::{Instant, timeout_at};
+use garenne_transport::{Client, Clock};
+use tokio::time::Instant;
 
 use crate::{
     Consumer, Context, Decision, FailureKind, Layer, Outcome, UnknownTypes, contained::Contained,
@@ -18,16 +19,17 @@ pub(crate) struct Pipeline {
     consumer: Consumer,
     layers: Vec<Arc<dyn Layer>>,
     codecs: Codecs,
+    clock: Clock,
 }
 
 // === impl Pipeline ===
 
 impl Pipeline {
     /// Makes the pipeline of a consumer; the service's layers go outside of the consumer's.
-    pub(crate) fn new(mut consumer: Consumer, service: &[Arc<dyn Layer>], codecs: Codecs) -> Self {
+    pub(crate) fn new(mut consumer: Consumer, service: &[Arc<dyn Layer>], client: &Client) -> Self {
         let mut layers = service.to_vec();
         layers.append(&mut consumer.layers);
-        Self { consumer, layers, codecs }
+        Self { consumer, layers, codecs: client.codecs().clone(), clock: client.clock() }
     }
 
     pub(crate) const fn consumer(&self) -> &Consumer {
@@ -37,7 +39,7 @@ impl Pipeline {
     /// Handles a delivery.
     pub(crate) async fn handle(&self, cx: &Context) -> Outcome {
         // A timeout beyond the end of the clock is none.
-        let deadline = Instant::now().checked_add(self.consumer.timeout);
+        let deadline = self.clock.now().checked_add(self.consumer.timeout);
         if self.layers.is_empty() {
             return self.innermost(cx.clone(), deadline).await;
         }
@@ -74,7 +76,7 @@ impl Pipeline {
             Err(panic) => return panic.into(),
         };
         let Some(deadline) = deadline else { return handling.await };
-        match timeout_at(deadline, &mut handling).await {
+        match self.clock.timeout_at(deadline, &mut handling).await {
             Ok(outcome) => outcome,
             Err(_) => handling.give_up(Report::too_long(what, self.consumer.timeout)).into(),
         }

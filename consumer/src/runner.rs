@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use garenne_transport::{Error, ErrorKind, Settlement, Subscriber};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{dispatch::Scheduler, work::Work};
@@ -40,7 +39,7 @@ impl Runner {
 
     /// Stops the flow, hands back what nobody has begun, waits for what runs. The service cuts that short at its limit.
     async fn drain(mut self, mut scheduler: Scheduler) -> Result<(), Error> {
-        let ending = Arc::clone(&self.work.ending);
+        let (ending, clock) = (Arc::clone(&self.work.ending), self.work.environment.client.clock());
         ending.cut().run_until_cancelled(self.subscriber.cancel()).await;
         scheduler.hand_back();
         let hand_back = async {
@@ -52,12 +51,12 @@ impl Runner {
             ending.cut().run_until_cancelled(async { tokio::join!(hand_back, scheduler.finish()) }).await;
         if drained.is_none() {
             // They hand back what they have; one that blocks its thread cannot, and its delivery goes with the channel.
-            if timeout(GRACE, scheduler.finish()).await.is_err() {
+            if clock.timeout(GRACE, scheduler.finish()).await.is_err() {
                 ending.abandoned(scheduler.running());
             }
             drop(scheduler);
         }
-        match timeout(CLOSE_LIMIT, self.subscriber.close(Duration::ZERO)).await {
+        match clock.timeout(CLOSE_LIMIT, self.subscriber.close(Duration::ZERO)).await {
             Ok(Err(error)) if drained.is_some() && ending.settled_after_stop() => {
                 let queue = &self.work.environment.queue;
                 let message = format!(

@@ -3,12 +3,9 @@
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use garenne_producer::Publisher;
-use garenne_shared::QueueName;
-use garenne_transport::{Client, Error, ErrorKind, Subscription};
-use tokio::{
-    task::{JoinError, JoinSet},
-    time::{Instant, sleep_until, timeout},
-};
+use garenne_shared::{QueueName, Retry};
+use garenne_transport::{Client, Clock, Error, ErrorKind, Subscription};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,6 +41,7 @@ pub struct Service {
     client: Client,
     consumers: Vec<Consumer>,
     layers: Vec<Arc<dyn Layer>>,
+    publisher: Option<Publisher>,
     drain_timeout: Duration,
 }
 
@@ -56,6 +54,7 @@ impl Service {
             client: client.clone(),
             consumers: Vec::new(),
             layers: Vec::new(),
+            publisher: None,
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -69,6 +68,13 @@ impl Service {
     /// Adds a layer around the handling of every message of every consumer, inside those added before.
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// Sets what handlers publish with ([`Context::publisher`](crate::Context::publisher), `publish`, `defer` and replies): one with layers
+    /// or another retry policy. The default is `Publisher::new(&client)`. Dead-letter copies go past its layers, as they came.
+    pub fn publisher(mut self, publisher: Publisher) -> Self {
+        self.publisher = Some(publisher);
         self
     }
 
@@ -98,7 +104,7 @@ impl Service {
     /// Dropping it stops at once: running handlers are dropped and their messages delivered again.
     pub async fn run_until<F: Into<Force>>(self, shutdown: impl Future<Output = F>) -> Result<(), Error> {
         let (stop, ending) = (CancellationToken::new(), Arc::new(Ending::default()));
-        let drain_timeout = self.drain_timeout;
+        let (drain_timeout, clock) = (self.drain_timeout, self.client.clock());
         let mut shutdown = pin!(shutdown);
         let runners = tokio::select! {
             biased;
@@ -136,7 +142,7 @@ impl Service {
             biased;
             ended = &mut drained => return outcome.and(ended).and(ending.verdict(false, drain_timeout)),
             () = force.wait() => true,
-            () = elapsed(drain_timeout) => false,
+            () = elapsed(&clock, drain_timeout) => false,
         };
         tracing::warn!(
             forced,
@@ -145,7 +151,7 @@ impl Service {
         ending.cut().cancel();
         // A handler that blocks the thread of its consumer keeps that from ending.
         let patience = if forced { GRACE * 2 } else { GRACE * 2 + CLOSE_LIMIT };
-        match timeout(patience, drained).await {
+        match clock.timeout(patience, drained).await {
             Ok(ended) => outcome = outcome.and(ended),
             Err(_) => ending.abandoned(watches.iter().map(|watch| watch.running()).sum()),
         }
@@ -154,8 +160,9 @@ impl Service {
 
     /// Subscribes every consumer.
     async fn subscribe(self, stop: &CancellationToken, ending: &Arc<Ending>) -> Result<Vec<Runner>, Error> {
-        let Self { client, consumers, layers, .. } = self;
-        let publisher = Publisher::new(&client);
+        let Self { client, consumers, layers, publisher, .. } = self;
+        let copies = Publisher::new(&client).retry(Retry::never(), Duration::ZERO);
+        let publisher = publisher.unwrap_or_else(|| Publisher::new(&client));
         let mut tallies: HashMap<QueueName, Arc<Tally>> = HashMap::new();
         let mut runners = Vec::with_capacity(consumers.len());
         for consumer in consumers {
@@ -164,13 +171,12 @@ impl Service {
             let facts = QueueFacts::gather(&consumer, &client);
             agreement::check(&consumer, &facts, &client).await?;
             let subscriber = client.subscribe(Subscription::new(queue.clone()).prefetch(prefetch)).await?;
-            let tally = tallies
-                .entry(queue.clone())
-                .or_insert_with(|| Arc::new(Tally::new(facts.counts, client.capabilities().uncounted_nack)));
+            let tally = tallies.entry(queue.clone()).or_insert_with(|| Arc::new(Tally::new(facts.counts)));
             let metrics = Arc::new(Metrics::new(&queue));
             let environment = Arc::new(Environment {
                 service: client.config().service.clone(),
                 publisher: publisher.clone(),
+                copies: copies.clone(),
                 stopping: stop.clone(),
                 client: client.clone(),
                 facts,
@@ -180,7 +186,7 @@ impl Service {
             let work = Work {
                 watch: Arc::new(Watch::new(consumer.timeout, Arc::clone(&metrics))),
                 kept: Kept::new(&environment, prefetch, &metrics),
-                pipeline: Pipeline::new(consumer, &layers, client.codecs().clone()),
+                pipeline: Pipeline::new(consumer, &layers, &client),
                 ending: Arc::clone(ending),
                 cut_delay_told: false.into(),
                 environment,
@@ -199,9 +205,9 @@ impl std::fmt::Debug for Service {
 }
 
 /// Waits for a time that may be longer than the clock can tell.
-async fn elapsed(limit: Duration) {
-    match Instant::now().checked_add(limit) {
-        Some(end) => sleep_until(end).await,
+async fn elapsed(clock: &Clock, limit: Duration) {
+    match clock.now().checked_add(limit) {
+        Some(end) => clock.sleep_until(end).await,
         None => std::future::pending().await,
     }
 }

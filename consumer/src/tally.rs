@@ -7,7 +7,7 @@ mod memory;
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU8, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
 };
 
 use garenne_shared::{Headers, Incoming};
@@ -30,7 +30,7 @@ const STUCK_MAX: u32 = 3;
 pub(crate) struct Tally {
     counts: AtomicU8,
     /// Whether quorum queues of this broker write [`ACQUIRED_COUNT`].
-    writes_acquired: bool,
+    writes_acquired: AtomicBool,
     /// Held for a look-up and never across an await.
     memory: Mutex<Memory>,
 }
@@ -70,13 +70,22 @@ const COUNTS_NOT: u8 = 2;
 // === impl Tally ===
 
 impl Tally {
-    pub(crate) fn new(counts: Option<bool>, writes_acquired: bool) -> Self {
+    pub(crate) fn new(counts: Option<bool>) -> Self {
         let counts = match counts {
             None => UNKNOWN,
             Some(true) => COUNTS,
             Some(false) => COUNTS_NOT,
         };
-        Self { counts: AtomicU8::new(counts), writes_acquired, memory: Mutex::default() }
+        Self {
+            counts: AtomicU8::new(counts),
+            writes_acquired: AtomicBool::new(false),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Notes whether quorum queues of this broker write [`ACQUIRED_COUNT`]; it may change with every connection.
+    pub(crate) fn writes_acquired(&self, yes: bool) {
+        self.writes_acquired.store(yes, Relaxed);
     }
 
     /// Counts the failures of a message that was delivered just now.
@@ -174,7 +183,7 @@ impl Tally {
         match count(ACQUIRED_COUNT).filter(|acquired| *acquired > 0) {
             // A publisher's own passes while the queue has none to write; it cannot be above the hand-outs.
             Some(acquired) => Some(failed.unwrap_or(0).min(acquired)),
-            None if self.writes_acquired => None,
+            None if self.writes_acquired.load(Relaxed) => None,
             None => failed,
         }
     }

@@ -170,9 +170,9 @@ impl Watchdog {
     /// Starts the thread.
     pub(crate) fn start(watches: Vec<Arc<Watch>>) -> io::Result<Self> {
         let stop = Arc::new(Stop::default());
-        let told = Arc::clone(&stop);
+        let stopping = Arc::clone(&stop);
         let thread = Builder::new().name("garenne-watch".to_owned()).spawn(move || {
-            while !told.wait(LOOK_EVERY) {
+            while !stopping.wait(LOOK_EVERY) {
                 watches.iter().for_each(|watch| watch.look());
             }
         })?;

@@ -49,7 +49,7 @@ pub use garenne_consumer::{
     OrFailure, Outcome, Report, Route, Service, UnknownTypes, shutdown_signal,
 };
 pub use garenne_derive::Message;
-pub use garenne_producer::{Enqueued, Publish, Publisher, Receipt};
+pub use garenne_producer::{Enqueued, Publish, PublishLayer, PublishNext, Publisher, Receipt};
 pub use garenne_shared::{
     Bytes, Codec, CodecError, CodecErrorKind, Codecs, Config, ConfigError, DeliveryMode, ExchangeName,
     HeaderError, HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError,
@@ -62,9 +62,9 @@ pub use garenne_topology::{
     StreamQueue, Topology, TopologyError, Warning, WarningKind,
 };
 pub use garenne_transport::{
-    Applied, Capabilities, Client, ConfirmChannel, ConnectionHealth, ConnectionState, Declared, DeclaredAs,
-    Error, ErrorKind, Event, Events, Health, Liveness, PublishError, PublishErrorKind, QueueInfo, Role,
-    Verified,
+    Applied, Capabilities, Client, Clock, ConfirmChannel, ConnectionHealth, ConnectionState, Declared,
+    DeclaredAs, Error, ErrorKind, Event, Events, Health, Liveness, PublishError, PublishErrorKind, QueueInfo,
+    Role, Verified,
 };
 
 /// The names that a service usually needs.

@@ -1,22 +1,21 @@
 //! One publish on its way: sends, and sends again what was refused or lost.
 
 use std::{
-    error::Error,
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use garenne_shared::Outgoing;
-use garenne_transport::{Confirmed, ErrorKind, PublishError, PublishErrorKind, Sent};
-use tokio::time::{Instant, sleep};
+use garenne_transport::{Confirmed, PublishError, PublishErrorKind, Sent};
 
 use crate::{
     Receipt,
     draft::Draft,
     progress::{Next, Progress},
     publisher::Shared,
+    stage::Stage,
 };
 
 /// One publish, until it is confirmed or given up.
@@ -55,22 +54,34 @@ impl Delivery {
             match channel.send_kept(&self.draft.outgoing, self.draft.stamp(app_id)).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => match self.next(&error) {
-                    Next::Again(delay) => sleep(delay).await,
+                    Next::Again(delay) => self.sleep(delay).await,
                     Next::GiveUp(kind) => return Err(self.give_up(error, kind)),
                 },
             }
         }
     }
 
-    /// Sends until the message is confirmed or given up.
-    pub(crate) async fn settle(mut self) -> Result<Receipt, PublishError> {
+    /// Sends until the message is confirmed or given up; who watches its stage is told how far it has come.
+    pub(crate) async fn settle(mut self, stage: Option<&Stage>) -> Result<Receipt, PublishError> {
         loop {
             let mut sent = self.send().await?;
-            match poll_fn(|cx| self.poll_verdict(&mut sent, cx)).await {
-                Verdict::Settled(result) => return result,
-                Verdict::Again(delay) => sleep(delay).await,
+            if let Some(stage) = stage {
+                stage.sent();
             }
+            let delay = match poll_fn(|cx| self.poll_verdict(&mut sent, cx)).await {
+                Verdict::Settled(result) => return result,
+                Verdict::Again(delay) => delay,
+            };
+            if let Some(stage) = stage {
+                stage.retrying();
+            }
+            self.sleep(delay).await;
         }
+    }
+
+    /// Waits for the delay before another attempt.
+    pub(crate) async fn sleep(&self, delay: Duration) {
+        self.shared.clock.sleep(delay).await;
     }
 
     /// Polls for the outcome of an attempt, and decides what it means for the publish.
@@ -83,7 +94,7 @@ impl Delivery {
     fn judge(&mut self, outcome: Result<Confirmed, PublishError>) -> Verdict {
         match outcome {
             Ok(confirmed) => Verdict::Settled(Ok(self.receipt(Some(confirmed)))),
-            Err(error) if self.draft.allow_unroutable && was_returned(&error) => {
+            Err(error) if self.draft.allow_unroutable && error.kind() == PublishErrorKind::Unroutable => {
                 Verdict::Settled(Ok(self.receipt(None)))
             }
             Err(error) => match self.next(&error) {
@@ -134,13 +145,4 @@ impl Delivery {
         }
         last.given_up(kind, attempts, self.started.elapsed())
     }
-}
-
-/// Whether the broker returned the message. A missing exchange is `Unroutable` too, but never allowed.
-fn was_returned(error: &PublishError) -> bool {
-    let missing_exchange = error
-        .source()
-        .and_then(|source| source.downcast_ref::<garenne_transport::Error>())
-        .is_some_and(|source| source.kind() == ErrorKind::NotFound);
-    error.is_unroutable() && !missing_exchange
 }

@@ -71,6 +71,21 @@ impl Draft {
         }
     }
 
+    /// Returns the whole message, with what every message of the publisher has.
+    pub(crate) fn into_outgoing(self, app_id: &str) -> Outgoing {
+        let Stamp { content_type, app_id } = self.stamp(app_id);
+        let mut outgoing = *self.outgoing;
+        let metadata = &mut outgoing.metadata;
+        for (property, stamped) in
+            [(&mut metadata.content_type, content_type), (&mut metadata.app_id, app_id)]
+        {
+            if property.is_none() {
+                *property = stamped.map(str::to_owned);
+            }
+        }
+        outgoing
+    }
+
     /// Takes the message id, for the receipt.
     pub(crate) fn take_message_id(&mut self) -> String {
         self.outgoing.metadata.message_id.take().unwrap_or_default()

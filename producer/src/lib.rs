@@ -39,7 +39,8 @@
 //! | what happened | result |
 //! |---|---|
 //! | confirmed, routed | `Ok(Receipt)` |
-//! | no queue took it, or the exchange does not exist | `Unroutable`, unless [`Publish::allow_unroutable`] |
+//! | no queue took it | `Unroutable`, unless [`Publish::allow_unroutable`] |
+//! | the exchange does not exist | `NoExchange` |
 //! | refused by the broker, and the retries too | `Nacked` |
 //! | no confirm came, and none for the retries | `Unknown`: it may or may not be stored |
 //! | not sent | `NotSent`, `Blocked`, `TooLarge`, `Encode`, `Closed` |
@@ -51,12 +52,20 @@
 mod delivery;
 mod draft;
 mod enqueued;
+mod layer;
 mod progress;
 mod publish;
 mod publish_all;
 mod publisher;
 mod receipt;
+mod stage;
 
 pub use garenne_transport::{PublishError, PublishErrorKind};
 
-pub use self::{enqueued::Enqueued, publish::Publish, publisher::Publisher, receipt::Receipt};
+pub use self::{
+    enqueued::Enqueued,
+    layer::{PublishLayer, PublishNext},
+    publish::Publish,
+    publisher::Publisher,
+    receipt::Receipt,
+};

@@ -1,9 +1,9 @@
 //! The `producer` service: publishes NDJSON to RabbitMQ, every line confirmed.
 
-mod service;
+mod program;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    service::main()
+    program::main()
 }

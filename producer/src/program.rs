@@ -1,4 +1,4 @@
-//! The service around the library: arguments, input, accounting, signals. The only place that reads the environment.
+//! The program around the library: arguments, input, accounting. The only place that reads the environment.
 
 mod account;
 mod addressing;
@@ -12,48 +12,23 @@ mod rejects;
 mod run;
 mod template;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
-use garenne_transport::service::{Ending, log_to};
+use clap::Parser;
+use garenne_program::log_to;
 
-use self::{
-    args::Args,
-    console::Console,
-    run::{Done, Failure},
-};
+use self::{args::Args, console::Console};
 
-/// Runs the service and returns its exit code. Wrong usage exits with 2 here, as everywhere with clap.
+/// Runs the service and returns its exit code.
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
     let console = Console::new();
     let writer = console.writer();
     log_to(move || writer.clone());
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&console, &format!("cannot start the runtime: {error}")),
-    };
-    let done = runtime.block_on(run::run(&args, &console));
-    // A read of standard input cannot be cancelled: it must not hold up the exit.
-    runtime.shutdown_timeout(Duration::ZERO);
-    match done {
-        Ok(Done { summary, ending }) => {
-            console.finish(&summary, args.json);
-            ending.into()
-        }
-        Err(Failure::Usage(message)) => {
-            console.clear();
-            Args::command().error(ErrorKind::ValueValidation, message).exit()
-        }
-        Err(Failure::Failed(message)) => fail(&console, &message),
-        Err(Failure::Stopped(message)) => {
-            console.say(&message);
-            Ending::HandedBack.into()
-        }
-    }
-}
-
-fn fail(console: &Console, message: &str) -> ExitCode {
-    console.say(&format!("error: {message}"));
-    Ending::Failed.into()
+    let running = run::run(&args, &console);
+    garenne_program::run::<Args, _>(
+        running,
+        |summary| console.finish(summary, args.json),
+        |line| console.say(line),
+    )
 }

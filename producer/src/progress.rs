@@ -81,9 +81,11 @@ mod tests {
 
     #[test]
     fn only_what_was_refused_lost_or_not_sent_is_tried_again() {
-        use PublishErrorKind::{Blocked, Closed, Encode, Nacked, NotSent, TooLarge, Unknown, Unroutable};
+        use PublishErrorKind::{
+            Blocked, Closed, Encode, Nacked, NoExchange, NotSent, TooLarge, Unknown, Unroutable,
+        };
         let retry = Retry::fixed(Duration::ZERO);
-        for kind in [Unroutable, Blocked, TooLarge, Encode, Closed, Nacked, Unknown, NotSent] {
+        for kind in [Unroutable, NoExchange, Blocked, TooLarge, Encode, Closed, Nacked, Unknown, NotSent] {
             let mut progress = Progress::default();
             progress.begin();
             let next = progress.failed(kind, Duration::ZERO, Duration::ZERO, &retry, MINUTE);

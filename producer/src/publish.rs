@@ -1,11 +1,19 @@
 //! A publish about to happen, and its options.
 
-use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{IntoFuture, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use garenne_shared::{DeliveryMode, ExchangeName, HeaderValue, Outgoing, RoutingKey, header};
 use garenne_transport::PublishError;
 
-use crate::{Enqueued, Publisher, Receipt, delivery::Delivery, draft::Draft};
+use crate::{
+    Enqueued, PublishNext, Publisher, Receipt, delivery::Delivery, draft::Draft, enqueued::Layered,
+    stage::Stage,
+};
 
 /// A publish about to happen: set options, then await it.
 ///
@@ -13,7 +21,7 @@ use crate::{Enqueued, Publisher, Receipt, delivery::Delivery, draft::Draft};
 ///
 /// # Errors
 ///
-/// The await fails with a [`PublishError`]: `Unroutable`, `Nacked` and `Unknown` after the retries of the publisher's policy,
+/// The await fails with a [`PublishError`]: `Unroutable`, `NoExchange`, `Nacked` and `Unknown` after the retries of the publisher's policy,
 /// and `Blocked`, `TooLarge`, `Encode` or `Closed` without anything sent.
 ///
 /// # Cancel safety
@@ -24,6 +32,12 @@ use crate::{Enqueued, Publisher, Receipt, delivery::Delivery, draft::Draft};
 pub struct Publish<'a> {
     publisher: &'a Publisher,
     draft: Result<Draft, PublishError>,
+}
+
+/// The way that a message goes.
+enum Start {
+    Straight(Delivery),
+    Layered(Layered),
 }
 
 // === impl Publish ===
@@ -115,9 +129,18 @@ impl<'a> Publish<'a> {
     ///
     /// A dropped call has sent nothing or the whole message.
     pub async fn enqueue(self) -> Result<Enqueued, PublishError> {
-        let mut delivery = self.delivery()?;
-        let pending = delivery.send().await?;
-        Ok(Enqueued::new(delivery, pending))
+        match self.start()? {
+            Start::Straight(mut delivery) => {
+                let sent = delivery.send().await?;
+                Ok(Enqueued::straight(delivery, sent))
+            }
+            Start::Layered(mut layered) => match poll_fn(|cx| layered.poll_sent(cx)).await {
+                None => Ok(Enqueued::layered(layered)),
+                Some(Ok(receipt)) => Ok(Enqueued::settled(Ok(receipt))),
+                Some(Err(error)) if layered.stage.is_sent() => Ok(Enqueued::settled(Err(error))),
+                Some(Err(error)) => Err(error),
+            },
+        }
     }
 
     /// Returns the message as it would be sent, without sending it: for an outbox, or to send it later.
@@ -129,22 +152,34 @@ impl<'a> Publish<'a> {
     /// Fails if the message could not be encoded (`Encode`).
     pub fn into_outgoing(self) -> Result<Outgoing, PublishError> {
         let draft = self.draft?;
-        let stamp = draft.stamp(&self.publisher.shared().app_id);
-        let mut outgoing = *draft.outgoing;
-        let metadata = &mut outgoing.metadata;
-        for (property, stamped) in
-            [(&mut metadata.content_type, stamp.content_type), (&mut metadata.app_id, stamp.app_id)]
-        {
-            if property.is_none() {
-                *property = stamped.map(str::to_owned);
-            }
-        }
-        outgoing.mandatory &= !draft.allow_unroutable;
+        let mandatory = !draft.allow_unroutable;
+        let mut outgoing = draft.into_outgoing(&self.publisher.shared().app_id);
+        outgoing.mandatory &= mandatory;
         Ok(outgoing)
     }
 
-    fn delivery(self) -> Result<Delivery, PublishError> {
-        Ok(Delivery::new(Arc::clone(self.publisher.shared()), self.draft?))
+    /// Takes the message apart from the way it goes: through the layers of the publisher, or straight to the broker.
+    fn start(self) -> Result<Start, PublishError> {
+        let shared = Arc::clone(self.publisher.shared());
+        let draft = self.draft?;
+        if shared.layers.is_empty() {
+            return Ok(Start::Straight(Delivery::new(shared, draft)));
+        }
+        let body_len = draft.outgoing.body.len();
+        let allow_unroutable = draft.allow_unroutable;
+        let message = draft.into_outgoing(&shared.app_id);
+        let stage = Stage::default();
+        let inner_stage = stage.clone();
+        let running = Box::pin(async move {
+            let next = PublishNext {
+                layers: &shared.layers,
+                shared: &shared,
+                allow_unroutable,
+                stage: &inner_stage,
+            };
+            next.run(message).await
+        });
+        Ok(Start::Layered(Layered { running, stage, body_len }))
     }
 
     /// Changes the message, if it could be encoded.
@@ -161,6 +196,11 @@ impl<'a> IntoFuture for Publish<'a> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.delivery()?.settle().await })
+        Box::pin(async move {
+            match self.start()? {
+                Start::Straight(delivery) => delivery.settle(None).await,
+                Start::Layered(layered) => layered.running.await,
+            }
+        })
     }
 }

@@ -161,7 +161,7 @@ impl<T> Sent<T> {
 // === impl Entry ===
 
 impl<T> Entry<T> {
-    const fn is_retrying(&self) -> bool {
+    fn is_retrying(&self) -> bool {
         matches!(&self.state, State::Sent(enqueued) if enqueued.is_retrying())
     }
 

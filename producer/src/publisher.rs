@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use garenne_shared::{Codecs, Message, Outgoing, Retry};
-use garenne_transport::{Client, ConfirmChannel, PublishError};
+use garenne_transport::{Client, Clock, ConfirmChannel, PublishError};
 use serde::Serialize;
 
 use crate::{
-    Publish, Receipt,
+    Publish, PublishLayer, Receipt,
     draft::Draft,
     publish_all::{self, Limits},
 };
@@ -28,14 +28,16 @@ pub struct Publisher {
 }
 
 /// What all publishes of a publisher share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Shared {
     /// The last handle closes the connections: a publisher is one.
     _client: Client,
     pub(crate) channel: ConfirmChannel,
+    pub(crate) clock: Clock,
     pub(crate) app_id: String,
     pub(crate) retry: Retry,
     pub(crate) deadline: Duration,
+    pub(crate) layers: Vec<Arc<dyn PublishLayer>>,
     codecs: Codecs,
     limits: Limits,
 }
@@ -49,10 +51,12 @@ impl Publisher {
         let config = client.config();
         let shared = Shared {
             channel: client.confirm_channel(),
+            clock: client.clock(),
             _client: client.clone(),
             app_id: config.service.clone(),
             retry: Retry::exponential(Duration::from_millis(100)..=Duration::from_secs(5)).jitter(true),
             deadline: DEFAULT_DEADLINE,
+            layers: Vec::new(),
             codecs: client.codecs().clone(),
             limits: Limits::new(&config.publish),
         };
@@ -68,6 +72,13 @@ impl Publisher {
         let shared = Arc::make_mut(&mut self.shared);
         shared.retry = policy;
         shared.deadline = deadline;
+        self
+    }
+
+    /// Adds a layer around the publishing of every message, inside those added before. Other handles of this publisher keep theirs.
+    #[must_use]
+    pub fn layer(mut self, layer: impl PublishLayer) -> Self {
+        Arc::make_mut(&mut self.shared).layers.push(Arc::new(layer));
         self
     }
 
@@ -124,5 +135,16 @@ impl Publisher {
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("app_id", &self.app_id)
+            .field("retry", &self.retry)
+            .field("deadline", &self.deadline)
+            .field("layers", &self.layers.len())
+            .finish_non_exhaustive()
     }
 }

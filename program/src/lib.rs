@@ -1,7 +1,8 @@
-//! What the ready-made programs share: arguments for the broker, signals, the log. Libraries leave it out.
+//! What the ready-made programs share: arguments for the broker, signals, the log, exit codes. No library depends on it.
 
 mod broker_args;
 mod ending;
+mod run;
 mod signals;
 
 use std::{
@@ -15,11 +16,14 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 pub use self::{
     broker_args::BrokerArgs,
     ending::{Ending, stop_timeout},
+    run::{Done, Failure, run},
     signals::Signals,
 };
 
-/// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` overrides
-/// [`DEFAULT_LOG_FILTER`](crate::DEFAULT_LOG_FILTER).
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT_LOG_FILTER: &str = "info";
+
+/// Logs to this writer, which leads to standard error, from now on; in colour on a terminal. `RUST_LOG` says what; the default is `info`.
 ///
 /// # Panics
 ///
@@ -28,8 +32,7 @@ pub fn log_to<W>(writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(crate::DEFAULT_LOG_FILTER));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())

@@ -39,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// let delays: Vec<_> = (1..=5).map(|failed| retry.delay(failed).map(|delay| delay.as_secs())).collect();
 /// assert_eq!(delays, [Some(1), Some(2), Some(4), Some(5), None]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Plan")]
 pub struct Retry {
     plan: Plan,
@@ -153,6 +153,19 @@ impl Retry {
     #[must_use]
     pub const fn max_attempts(&self) -> Option<u32> {
         self.plan.attempts
+    }
+
+    /// Returns the first and the longest delay if each delay is the first one times the number of failures, up to the longest: a linear or
+    /// fixed policy without jitter, which a broker can carry out by itself.
+    #[must_use]
+    pub fn linear_delays(&self) -> Option<(Duration, Duration)> {
+        if self.custom.is_some() || self.plan.jitter { None } else { self.plan.linear() }
+    }
+
+    /// Returns whether the delays come from a function, which no file can hold.
+    #[must_use]
+    pub const fn is_custom(&self) -> bool {
+        self.custom.is_some()
     }
 
     /// Returns how long to wait after `failed` failed attempts, or `None` if there is no further attempt.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use garenne::{Consumer, Context, Failure, OrFailure, Publisher, Retry, Service};
 use garenne_embedded::inspect::Fate;
 use garenne_embedded::types::{AMQPValue, FieldTable};
 use garenne_embedded::{Broker, Policy};
@@ -9,7 +10,10 @@ use garenne_tests::{SECONDS, eventually};
 use garenne_topology::{Queue, Topology};
 use garenne_transport::{Client, Settlement, Subscription};
 
-use crate::publishing::{direct, publish};
+use crate::{
+    publishing::{direct, publish},
+    workshop::{Diary, Job, Memo, Workshop},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -120,5 +124,74 @@ async fn a_failed_delivery_waits_for_its_delayed_retry() {
         }
     })
     .await;
+    client.close().await;
+}
+
+/// A runtime whose clock is paused jumps to its next timer whenever it waits for the broker: no deadline of a client may be among them.
+#[tokio::test(start_paused = true)]
+async fn a_client_on_a_paused_clock_invents_no_timeout() {
+    let broker = Broker::start().await.expect("the broker starts");
+    let client = Client::connect(broker.url()).await.expect("it answers");
+    let work = Queue::quorum("work").delivery_limit(5).dead_letter();
+    let topology = Topology::new().queue(work.clone()).queue(Queue::quorum("memos"));
+    client.apply(&topology).await.expect("it is declared");
+    let publisher = Publisher::new(&client);
+    for number in 0..20 {
+        publisher.publish(&Job { number }).await.expect("it is confirmed");
+    }
+    let diary = Diary::default();
+    let handled = diary.clone();
+    let handler = move |job: Job, cx: Context| {
+        handled.note(job.number.to_string());
+        async move {
+            // Its runtime has nothing else to do meanwhile.
+            cx.publish(&Memo { text: String::new() }).routing_key("memos").await.or_retry()?;
+            if job.number.is_multiple_of(4) && cx.attempt() == 1 {
+                Err(Failure::retry("not yet"))
+            } else {
+                Ok(())
+            }
+        }
+    };
+    let consumer = Consumer::of(&work)
+        .timeout(60 * SECONDS)
+        .retry(Retry::fixed(Duration::from_millis(20)))
+        .handle(handler);
+    Service::new(&client)
+        .consume(consumer)
+        .run_until(async {
+            broker.wait_until(|state| state.queue("work").is_some_and(|queue| queue.depth() == 0)).await;
+        })
+        .await
+        .expect("it ends cleanly");
+    assert_eq!(diary.entries().len(), 25, "each once, and a quarter of them again");
+    assert_eq!((broker.state().ready("memos"), broker.state().ready("work.dlq")), (25, 0));
+    assert_eq!(client.queue_info(&"memos".into()).await.expect("it is there").ready, 25);
+    client.close().await;
+}
+
+/// A linear policy of 1 h to 4 h: retries after 1, 3, 6, 10 and 14 hours, none of which anybody waits for.
+#[tokio::test]
+async fn retries_that_the_broker_delays_for_hours_go_by_its_clock() {
+    let work = Queue::quorum("work").retry(Retry::linear(HOUR..=4 * HOUR).attempts(6)).dead_letter();
+    let (broker, client) = start(Topology::new().queue(work.clone())).await;
+    let diary = Diary::default();
+    let attempts = diary.clone();
+    let handler = move |_: Job, cx: Context| {
+        attempts.note(cx.attempt().to_string());
+        std::future::ready(Err(Failure::retry("the shop is closed")))
+    };
+    let running = Workshop::serve(Service::new(&client).consume(Consumer::of(&work).handle(handler)));
+    Publisher::new(&client).publish(&Job { number: 1 }).await.expect("it is confirmed");
+    for (failed, hours) in [1, 2, 3, 4, 4].into_iter().enumerate() {
+        diary.reaches(failed + 1).await;
+        broker.wait_until(|state| state.queue("work").is_some_and(|queue| queue.delayed == 1)).await;
+        broker.advance(hours * HOUR - Duration::from_millis(1));
+        assert_eq!(diary.entries().len(), failed + 1, "it comes after {hours} h and not before");
+        broker.advance(Duration::from_millis(1));
+    }
+    broker.wait_until(|state| state.ready("work.dlq") == 1).await;
+    assert_eq!(diary.entries(), ["1", "2", "3", "4", "5", "6"]);
+    running.stop().await.expect("it ends cleanly");
     client.close().await;
 }

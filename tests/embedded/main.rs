@@ -49,6 +49,8 @@ mod panics;
 mod producer_library;
 #[path = "../suite/producer_stream.rs"]
 mod producer_stream;
+#[path = "../suite/publish_layers.rs"]
+mod publish_layers;
 #[path = "../suite/publish_lost.rs"]
 mod publish_lost;
 #[path = "../suite/publish_refused.rs"]
@@ -57,6 +59,8 @@ mod publish_refused;
 mod publish_verdicts;
 #[path = "../suite/publishing.rs"]
 mod publishing;
+#[path = "../suite/retries.rs"]
+mod retries;
 #[path = "../suite/routing.rs"]
 mod routing;
 mod stopping;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::workshop::{Diary, Job, Workshop};
 
 fn consumer(retry: Retry) -> Consumer {
-    Consumer::new("work").retry_delay(retry)
+    Consumer::new("work").retry(retry)
 }
 
 fn quick() -> Retry {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::workshop::{Diary, Job, Workshop};
 
 fn consumer(prefetch: u16) -> Consumer {
-    Consumer::new("work").retry_delay(Retry::fixed(Duration::from_millis(5))).prefetch(prefetch)
+    Consumer::new("work").retry(Retry::fixed(Duration::from_millis(5))).prefetch(prefetch)
 }
 
 /// A body that does not decode, beside headers of about this size.
@@ -189,7 +189,7 @@ async fn nothing_is_copied_for_a_delivery_that_went_stale() {
     .await;
     // The broker delivers it again; the copy of the first delivery must not be waiting still.
     diary.reaches(2).await;
-    problem(&workshop.client, &["1 messages"]).await;
+    problem(&workshop.client, &["(1 of them)"]).await;
     workshop.vhost.declare_queue("work.dlq", json!({})).await;
     workshop.holds("work.dlq", 1).await;
     running.stop().await.unwrap();

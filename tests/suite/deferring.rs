@@ -34,7 +34,7 @@ fn topology() -> Topology {
 }
 
 fn consumer() -> Consumer {
-    Consumer::new("work").retry_delay(Retry::fixed(Duration::from_millis(5)))
+    Consumer::new("work").retry(Retry::fixed(Duration::from_millis(5)))
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::workshop::{Diary, Job, Workshop};
 
 fn consumer() -> Consumer {
-    Consumer::new("work").retry_delay(Retry::fixed(Duration::from_millis(5)))
+    Consumer::new("work").retry(Retry::fixed(Duration::from_millis(5)))
 }
 
 fn raw(body: &'static str) -> Outgoing {

@@ -26,7 +26,7 @@ where
 }
 
 fn quick(queue: &'static str) -> Consumer {
-    Consumer::new(queue).retry_delay(garenne::Retry::fixed(Duration::from_millis(5)))
+    Consumer::new(queue).retry(garenne::Retry::fixed(Duration::from_millis(5)))
 }
 
 #[tokio::test]

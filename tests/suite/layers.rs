@@ -37,7 +37,7 @@ async fn a_layer_sees_unknown_types_bodies_that_do_not_decode_panics_and_timeout
         }
     };
     let consumer = Consumer::new("work")
-        .retry_delay(Retry::fixed(Duration::from_millis(5)).attempts(1))
+        .retry(Retry::fixed(Duration::from_millis(5)).attempts(1))
         .concurrency(1)
         .timeout(Duration::from_millis(300))
         .layer(Observer(diary.clone()))

@@ -13,7 +13,7 @@ fn consumer(concurrency: usize) -> Consumer {
     Consumer::new("work")
         .concurrency(concurrency)
         .timeout(Duration::from_millis(100))
-        .retry_delay(Retry::fixed(Duration::from_millis(5)).attempts(2))
+        .retry(Retry::fixed(Duration::from_millis(5)).attempts(2))
 }
 
 /// Runs a handler that panics for job 13 in some way, between jobs that it handles, and looks at the dead letter.
@@ -227,7 +227,7 @@ async fn a_retry_policy_that_panics_gives_the_message_no_further_attempt() {
     let workshop = Workshop::new(5).await;
     let policy = Retry::custom(|_| panic!("no policy"));
     let fail = |_: Job, _: Context| async { Err(Failure::retry("never")) };
-    let running = workshop.run(Consumer::new("work").retry_delay(policy).handle(fail));
+    let running = workshop.run(Consumer::new("work").retry(policy).handle(fail));
     workshop.jobs(0..1).await;
     let dead = workshop.dead_letter().await;
     running.stop().await.unwrap();

@@ -79,7 +79,7 @@ async fn a_missing_exchange_is_an_error_even_if_unroutable_is_allowed() {
         let publish = publisher.publish(&Placed::in_eu(1)).exchange("missing");
         let publish = if allowed { publish.allow_unroutable() } else { publish };
         let error = publish.await.unwrap_err();
-        assert_eq!(error.kind(), PublishErrorKind::Unroutable, "{error}");
+        assert_eq!(error.kind(), PublishErrorKind::NoExchange, "{error}");
         assert_eq!(error.exchange().as_str(), "missing");
     }
     publisher.publish(&Placed::in_eu(2)).await.expect("the publisher goes on");

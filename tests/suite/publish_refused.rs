@@ -49,7 +49,7 @@ async fn a_missing_exchange_harms_nobody_who_is_in_flight() {
     for (n, outcome) in join_all(pending).await.into_iter().enumerate() {
         if n % 10 == 9 {
             let error = outcome.expect_err("the exchange does not exist");
-            assert_eq!(error.kind(), PublishErrorKind::Unroutable, "{error}");
+            assert_eq!(error.kind(), PublishErrorKind::NoExchange, "{error}");
             assert!(error.to_string().contains("does not exist"), "{error}");
             assert!(!error.is_transient());
         } else {
@@ -76,7 +76,7 @@ async fn a_deleted_exchange_is_a_definite_error_and_found_again_when_it_is_back(
     vhost.admin().delete(&format!("/exchanges/{}/orders", vhost.name())).await;
     for _ in 0..3 {
         let error = publish(&channel, order()).await.expect_err("it was deleted");
-        assert_eq!(error.kind(), PublishErrorKind::Unroutable, "{error}");
+        assert_eq!(error.kind(), PublishErrorKind::NoExchange, "{error}");
         assert!(error.to_string().contains("does not exist"), "{error}");
     }
     bound(&vhost, "orders", true, json!({})).await;
@@ -103,7 +103,7 @@ async fn forty_exchanges_half_of_them_missing_all_get_their_own_outcome() {
         match outcome {
             Ok(confirmed) => assert!(confirmed.routed && n % 2 == 0),
             Err(error) => {
-                assert_eq!(error.kind(), PublishErrorKind::Unroutable, "{error}");
+                assert_eq!(error.kind(), PublishErrorKind::NoExchange, "{error}");
                 assert_eq!(n % 2, 1, "{error}");
             }
         }

@@ -70,6 +70,7 @@ impl Topology {
     /// max_length_bytes = 1_073_741_824
     /// overflow = "reject-publish"    # or drop-head
     /// delivery_limit = 20            # or "unlimited"
+    /// retry = { growth = "linear", min = "10s", max = "5m", attempts = 5 }   # or exponential, fixed; see `Retry`
     /// single_active_consumer = false
     /// initial_group_size = 3
     /// dead_letter = true             # to billing.dlq; false switches the warning off; or { exchange = "..", key = ".." }
@@ -134,7 +135,7 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// Fails if a number exceeds 2^63 - 1, which TOML cannot express and [`validate`](Self::validate) refuses.
+    /// Fails if a number exceeds 2^63 - 1, which TOML cannot express and [`validate`](Self::validate) refuses, or if a retry policy is code.
     pub fn to_toml(&self) -> Result<String, TopologyError> {
         let file = File {
             exchanges: self.exchanges().iter().map(ExchangeFile::write).collect(),
@@ -145,7 +146,9 @@ impl Topology {
             },
         };
         toml::to_string(&file).map_err(|error| {
-            let message = format!("the topology cannot be written as TOML: {error}; validate it first");
+            let message = format!(
+                "the topology cannot be written as TOML: {error}; correct it, and see what `validate` says"
+            );
             Problem::new(ProblemKind::OutOfRange, "", message).into()
         })
     }

@@ -1,4 +1,4 @@
-//! What the connected broker can do, read once from its server properties.
+//! What the connected broker can do, read from its server properties.
 
 use lapin::types::{AMQPValue, FieldTable};
 

@@ -12,8 +12,8 @@ use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Applied, Capabilities, ConfirmChannel, Error, Events, Health, Problem, QueueInfo, Role, Subscriber,
-    Subscription, Verified,
+    Applied, Capabilities, Clock, ConfirmChannel, Error, Events, Health, Problem, QueueInfo, Role,
+    Subscriber, Subscription, Verified,
     consume::Registry,
     declare,
     describe::describe,
@@ -41,7 +41,6 @@ pub struct Client {
 
 struct Inner {
     config: Arc<Config>,
-    capabilities: Capabilities,
     consume: Link,
     publish: Link,
     confirms: ConfirmChannel,
@@ -95,7 +94,7 @@ impl Client {
             Error::new(crate::ErrorKind::Closed, "the attempt to connect was abandoned").with_source(error)
         })??;
         drop(abort);
-        let capabilities = Capabilities::read(dialed.wire.server());
+        let capabilities = Arc::new(Capabilities::read(dialed.wire.server()));
         let closed = CancellationToken::new();
         let shared = Shared {
             config: Arc::clone(&config),
@@ -105,6 +104,7 @@ impl Client {
             up: Arc::default(),
             down: Arc::default(),
             problems: Problems::default(),
+            capabilities: Arc::new(Mutex::new(capabilities)),
             owned: Arc::default(),
         };
         let (consume, publish) =
@@ -114,7 +114,6 @@ impl Client {
         let registry = Arc::new(Registry::default());
         let inner = Inner {
             config,
-            capabilities,
             consume,
             publish,
             confirms,
@@ -145,10 +144,10 @@ impl Client {
         &self.inner.config
     }
 
-    /// Returns what the broker can do; read once, when the client connected.
+    /// Returns what the broker can do, as the connection that was opened last says: a node may have been upgraded meanwhile.
     #[must_use]
-    pub fn capabilities(&self) -> &Capabilities {
-        &self.inner.capabilities
+    pub fn capabilities(&self) -> Arc<Capabilities> {
+        self.inner.shared.capabilities()
     }
 
     /// Returns a snapshot of what is really up.
@@ -169,6 +168,12 @@ impl Client {
     /// The text says what is wrong with which object and what mends it.
     pub fn problem(&self, text: impl Into<String>) -> Problem {
         self.inner.shared.problems.begin(text.into())
+    }
+
+    /// Returns the time that deadlines and delays go by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.inner.consume.clock()
     }
 
     /// Watches connections and subscriptions from now on.
@@ -317,7 +322,7 @@ impl Client {
     /// A dropped call may leave the connections open; the last handle closes them.
     pub async fn close(&self) {
         self.inner.confirms.drain(self.inner.config.publish.confirm_timeout).await;
-        self.inner.registry.close(self.inner.config.connection.rpc_timeout).await;
+        self.inner.registry.close(self.inner.config.connection.rpc_timeout, &self.clock()).await;
         self.inner.shared.closed.cancel();
         self.inner.shared.runtime.join().await;
     }

@@ -74,7 +74,7 @@ pub const METRICS: [Metric; 20] = {
             "garenne_published_total",
             Counter,
             "publishes",
-            "`outcome`: `confirmed`, `unroutable`, `nacked`, `refused`, `unknown`, `not_sent`, `blocked`, `too_large`, `encode`, `closed`",
+            "`outcome`: `confirmed`, `unroutable`, `no_exchange`, `nacked`, `refused`, `unknown`, `not_sent`, `blocked`, `too_large`, `encode`, `closed`",
             "attempts to publish that ended",
         ),
         of("garenne_publish_retries_total", Counter, "publishes", "", "attempts after the first"),

@@ -77,7 +77,7 @@ type Attempted<'a> = (usize, &'a Address, Result<Dialed, Error>);
 pub(crate) async fn dial(
     config: &Config,
     role: Role,
-    runtime: &IoRuntime,
+    runtime: &Arc<IoRuntime>,
     last: Option<&Address>,
 ) -> Result<Dialed, Error> {
     let mut endpoints: Vec<&Address> = config.endpoints.iter().collect();
@@ -155,10 +155,10 @@ async fn dial_one(
     config: &Config,
     endpoint: &Address,
     role: Role,
-    runtime: &IoRuntime,
+    runtime: &Arc<IoRuntime>,
 ) -> Result<Dialed, Error> {
     let socket = open(config, endpoint, runtime.handle()).await?;
-    let parts = wire::connect(socket, config.connection.frame_max, runtime.handle().clone());
+    let parts = wire::connect(socket, config.connection.frame_max, runtime);
     let Parts { wire, stream, runtime: kit, suspicions, pump } = parts;
     let kill = KillOnDrop(Arc::clone(&wire));
     runtime.spawn(pump);

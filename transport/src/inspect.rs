@@ -14,7 +14,7 @@ pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueIn
         Error::new(ErrorKind::TimedOut, rule)
     };
     let asking = ask(link, queue, &what);
-    tokio::time::timeout(limit, asking).await.map_err(|_| too_late())?
+    link.clock().timeout(limit, asking).await.map_err(|_| too_late())?
 }
 
 async fn ask(link: &Link, queue: &QueueName, what: &str) -> Result<QueueInfo, Error> {

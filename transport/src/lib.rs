@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod client;
+mod clock;
 mod consume;
 mod content;
 mod convert;
@@ -24,13 +25,12 @@ mod publish;
 mod remove;
 mod report;
 mod runtime;
-#[cfg(feature = "service")]
-pub mod service;
 mod wire;
 
 pub use self::{
     capabilities::Capabilities,
     client::Client,
+    clock::Clock,
     consume::{Delivery, Liveness, SettleConfig, Settlement, Subscriber, Subscription, Unsettled},
     content::Stamp,
     describe::{METRICS, Metric, MetricKind},
@@ -41,6 +41,3 @@ pub use self::{
     publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind, Sent},
     report::{Applied, Declared, DeclaredAs, QueueInfo, Verified},
 };
-
-/// The log filter that binaries use unless told otherwise.
-pub const DEFAULT_LOG_FILTER: &str = "info";

@@ -16,13 +16,12 @@ use garenne_topology::Topology;
 use tokio::{
     sync::{Notify, broadcast, watch},
     task::JoinHandle,
-    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::supervisor::Supervisor;
 use crate::{
-    ConnectionHealth, ConnectionState, Error, ErrorKind, Event, Role,
+    Capabilities, Clock, ConnectionHealth, ConnectionState, Error, ErrorKind, Event, Role,
     dial::Dialed,
     problem::{Problem, Problems},
     runtime::IoRuntime,
@@ -59,6 +58,8 @@ pub(crate) struct Shared {
     /// Told when a connection was lost: the other one may be dead as well.
     pub(crate) down: Arc<Notify>,
     pub(crate) problems: Problems,
+    /// Of the broker that was connected to last. Held for a look-up and never across an await.
+    pub(crate) capabilities: Arc<Mutex<Arc<Capabilities>>>,
     /// What is declared again whenever the consuming connection is up again.
     pub(crate) owned: Arc<Mutex<Vec<Topology>>>,
 }
@@ -88,6 +89,18 @@ pub(crate) enum Phase {
     Connected,
     /// The client was closed.
     Closed,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn capabilities(&self) -> Arc<Capabilities> {
+        Arc::clone(&self.capabilities.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_capabilities(&self, capabilities: Capabilities) {
+        *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(capabilities);
+    }
 }
 
 // === impl Link ===
@@ -175,12 +188,12 @@ impl Link {
 
     /// Waits until the broker has not blocked publishers for so long in one piece.
     pub(crate) async fn unblocked_for(&self, limit: Duration) {
-        let mut blocked = self.blocked();
+        let (clock, mut blocked) = (self.clock(), self.blocked());
         loop {
             // It fails only with the link itself, which the caller holds.
             let _ = blocked.wait_for(Option::is_none).await;
             tokio::select! {
-                () = sleep(limit) => return,
+                () = clock.sleep(limit) => return,
                 _ = blocked.wait_for(Option::is_some) => {}
             }
         }
@@ -208,6 +221,11 @@ impl Link {
     /// Returns where events go.
     pub(crate) fn events(&self) -> &broadcast::Sender<Event> {
         &self.0.shared.events
+    }
+
+    /// Returns the time that deadlines go by.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock::new(Arc::clone(&self.0.shared.runtime))
     }
 
     /// Spawns a task on the runtime that lapin runs on; `Client::close` joins it.

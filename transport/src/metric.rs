@@ -2,7 +2,7 @@
 
 use garenne_shared::QueueName;
 
-use crate::{PublishErrorKind, Role, publish::Told};
+use crate::{PublishErrorKind, Role, publish::Outcome};
 
 /// Connections opened, by `role`.
 pub(crate) fn connection_opened(role: Role) {
@@ -61,7 +61,7 @@ pub(crate) fn settlements_lost(queue: &QueueName, count: usize) {
 }
 
 /// Publishes that ended, by `outcome`, and how long a confirm took, in seconds.
-pub(crate) fn published(outcome: &Told) {
+pub(crate) fn published(outcome: &Outcome) {
     let name = match outcome {
         Ok(confirmed) => {
             metrics::histogram!("garenne_confirm_seconds").record(confirmed.latency);
@@ -71,6 +71,7 @@ pub(crate) fn published(outcome: &Told) {
         }
         Err(failure) => match failure.kind {
             PublishErrorKind::Unroutable => "unroutable",
+            PublishErrorKind::NoExchange => "no_exchange",
             PublishErrorKind::Nacked => "nacked",
             PublishErrorKind::Refused => "refused",
             PublishErrorKind::Unknown => "unknown",

@@ -5,7 +5,6 @@
 //! channel in confirm mode, and `confirms` decides every verdict from what the broker says. One lane per exchange: a missing exchange fails
 //! only its own confirms.
 
-mod clock;
 mod command;
 mod confirm_channel;
 mod confirms;
@@ -13,9 +12,10 @@ mod error;
 mod generation;
 mod lane;
 mod pending;
+mod stopwatch;
 mod window;
 
-pub(crate) use self::command::Told;
+pub(crate) use self::command::Outcome;
 pub use self::{
     confirm_channel::ConfirmChannel,
     error::{PublishError, PublishErrorKind},

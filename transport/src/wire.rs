@@ -14,6 +14,7 @@ mod dispatch;
 pub(crate) mod fields;
 pub(crate) mod frame;
 mod kit;
+mod last;
 pub(crate) mod method;
 mod outbox;
 mod ping;
@@ -25,22 +26,20 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU16, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use amq_protocol::types::FieldTable;
 use rustc_hash::FxHashMap;
-use tokio::{
-    sync::{mpsc, watch},
-    time::sleep,
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     channel::State,
     kit::Kit,
+    last::Last,
     outbox::{Outbox, Stage},
     pipe::Pipe,
     pump::Pump,
@@ -52,13 +51,14 @@ pub(crate) use self::{
     ping::Pinger,
     sink::{Confirm, Content, Delivered, End, Lost, Refusal, Sink},
 };
-use crate::{Error, ErrorKind};
+use crate::{Clock, Error, ErrorKind, runtime::IoRuntime};
 
 /// What lapin gets to know as the largest frame: the smallest that RabbitMQ takes. Each of its two buffers holds 32 of them.
 pub(crate) const LAPIN_FRAME_MAX: u32 = 8192;
 
 /// One connection, as far as its frames go.
 pub(crate) struct Wire {
+    clock: Clock,
     outbox: Outbox,
     channels: Mutex<Channels>,
     /// What we would like as the largest frame; what was agreed on once the handshake is done.
@@ -72,23 +72,16 @@ pub(crate) struct Wire {
     /// Why the connection is to end, or why the broker ended it; the first counts.
     reason: OnceLock<String>,
     suspicions: mpsc::Sender<String>,
-    progress: Clock,
+    /// When the peer last showed that it lives, apart from heartbeats.
+    progress: Last,
     /// When a channel last got a content.
-    delivered: Clock,
+    delivered: Last,
     /// When a publish was last confirmed.
-    confirmed: Clock,
+    confirmed: Last,
     /// When the broker last lifted a block.
-    unblocked: Clock,
+    unblocked: Last,
     /// When something last waited to be written.
-    congested: Clock,
-}
-
-/// When something happened last. [`Wire::progress`]: when the peer showed that it lives, apart from heartbeats.
-#[derive(Debug)]
-struct Clock {
-    started: Instant,
-    /// Milliseconds since `started`.
-    at: AtomicU64,
+    congested: Last,
 }
 
 #[derive(Debug, Default)]
@@ -120,12 +113,13 @@ pub(crate) struct Parts {
 }
 
 /// Puts the pump between a socket and lapin.
-pub(crate) fn connect<S>(socket: S, frame_max: u32, runtime: tokio::runtime::Handle) -> Parts
+pub(crate) fn connect<S>(socket: S, frame_max: u32, runtime: &Arc<IoRuntime>) -> Parts
 where
     S: futures_util::io::AsyncRead + futures_util::io::AsyncWrite + Send + Unpin + 'static,
 {
     let (suspicions_tx, suspicions) = mpsc::channel(1);
     let wire = Arc::new(Wire {
+        clock: Clock::new(Arc::clone(runtime)),
         outbox: Outbox::default(),
         channels: Mutex::default(),
         frame_max: AtomicU32::new(frame_max),
@@ -136,18 +130,18 @@ where
         kill: CancellationToken::new(),
         reason: OnceLock::new(),
         suspicions: suspicions_tx,
-        progress: Clock::start(),
-        delivered: Clock::start(),
-        confirmed: Clock::start(),
-        unblocked: Clock::start(),
-        congested: Clock::start(),
+        progress: Last::now(),
+        delivered: Last::now(),
+        confirmed: Last::now(),
+        unblocked: Last::now(),
+        congested: Last::now(),
     });
     let (pipe, end) = pipe::pipe();
     let pump = Pump::new(socket, Arc::clone(&wire), end);
     Parts {
         wire,
         stream: lapin::tcp::AsyncTcpStream::Plain(pipe),
-        runtime: async_rs::Runtime::new(Kit::new(runtime)),
+        runtime: async_rs::Runtime::new(Kit::new(runtime.handle().clone())),
         suspicions,
         pump: Box::pin(pump.run()),
     }
@@ -222,6 +216,11 @@ impl Wire {
         self.delivered.elapsed()
     }
 
+    /// Returns the time that deadlines go by.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Returns how long no publish has been confirmed.
     pub(crate) fn unconfirmed_for(&self) -> Duration {
         self.confirmed.elapsed()
@@ -243,7 +242,7 @@ impl Wire {
         loop {
             if blocked.borrow_and_update().is_none() {
                 tokio::select! {
-                    () = sleep(limit) => return,
+                    () = self.clock.sleep(limit) => return,
                     changed = blocked.changed() => if changed.is_err() { return },
                 }
             } else if blocked.changed().await.is_err() {
@@ -322,22 +321,5 @@ impl Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").field("channels", &self.lock().open.len()).finish_non_exhaustive()
-    }
-}
-
-// === impl Clock ===
-
-impl Clock {
-    fn start() -> Self {
-        Self { started: Instant::now(), at: AtomicU64::new(0) }
-    }
-
-    fn mark(&self) {
-        let at = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.at.store(at, Relaxed);
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_millis(self.at.load(Relaxed)))
     }
 }

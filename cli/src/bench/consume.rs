@@ -9,7 +9,7 @@ use garenne::prelude::*;
 use garenne_cli::measure::{Latencies, Measurement, Stopwatch};
 use tokio::sync::mpsc;
 
-use super::{Options, load};
+use super::{Options, layers, load};
 
 /// How many messages the latency is measured with, one at a time.
 const PROBES: u32 = 1000;
@@ -17,7 +17,7 @@ const PROBES: u32 = 1000;
 /// Drains a filled queue for the rate, then sends messages one by one for the latency from publish to handler.
 pub(crate) async fn measure(options: &Options) -> anyhow::Result<Measurement> {
     let (client, queue) = options.prepare().await?;
-    load::fill(&client, &queue, options).await?;
+    load::fill(&Publisher::new(&client), &queue, options).await?;
 
     // The last of the filled messages and every probe report in; the others cost what they cost a service.
     let (last_ones, mut arrivals) = mpsc::channel(1);
@@ -37,7 +37,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Measurement> {
         .concurrency(usize::from(options.concurrency))
         .prefetch(options.prefetch)
         .handle(handler);
-    let service = Service::new(&client).consume(consumer);
+    let service = layers::around_handling(Service::new(&client), options.layers).consume(consumer);
     let stopwatch = Stopwatch::start();
     let measure = async {
         arrivals.recv().await;

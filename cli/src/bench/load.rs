@@ -58,8 +58,11 @@ pub(crate) fn topology(kind: QueueKind, queue: &QueueName) -> Topology {
 }
 
 /// Publishes as many samples as asked for with a full window; returns the latencies of their confirms.
-pub(crate) async fn fill(client: &Client, queue: &QueueName, options: &Options) -> anyhow::Result<Latencies> {
-    let publisher = Publisher::new(client);
+pub(crate) async fn fill(
+    publisher: &Publisher,
+    queue: &QueueName,
+    options: &Options,
+) -> anyhow::Result<Latencies> {
     let mut sample = Sample::new(queue, options.size)?;
     let publishes = stream::iter(0..options.count).map(|number| (number, publisher.publish(sample.stamp())));
     let mut outcomes = pin!(publisher.publish_each(publishes));

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use garenne_shared::{NameError, Outgoing, Retry};
 use garenne_transport::{ErrorKind, PublishError, PublishErrorKind, Settlement, Unsettled};
-use tokio::time::sleep;
 
 use super::{
     copies::{self, Form, Target},
@@ -53,13 +52,6 @@ pub(super) async fn send(
     unsettled: &Unsettled,
 ) -> Option<Settlement> {
     let (queue, id, attempt, kind) = (cx.queue(), cx.message_id(), cx.attempt(), report.kind.as_str());
-    if !unsettled.is_current() {
-        tracing::info!(
-            %queue, id, attempt, kind, error = report.text(),
-            "message failed for good after its delivery had gone stale: it comes again by itself"
-        );
-        return None;
-    }
     tracing::warn!(%queue, id, attempt, kind, error = report.text(), "message goes to the dead-letter queue");
     Sender { work, cx, report, unsettled }.send().await
 }
@@ -69,7 +61,7 @@ pub(super) async fn send(
 impl Sender<'_> {
     async fn send(&self) -> Option<Settlement> {
         let delays = Retry::exponential(COPY_DELAY.0..=COPY_DELAY.1).jitter(true);
-        let since = Instant::now();
+        let (clock, since) = (self.work.environment.client.clock(), Instant::now());
         let mut place: Option<Place<'_>> = None;
         let mut failed = 0;
         loop {
@@ -98,7 +90,7 @@ impl Sender<'_> {
                 biased;
                 () = self.unsettled.stale() => return self.stale(),
                 () = self.work.environment.stopping.cancelled() => return Some(Settlement::Release),
-                () = sleep(if over { MOVE_DELAY } else { delay }) => {}
+                () = clock.sleep(if over { MOVE_DELAY } else { delay }) => {}
             }
             if over && let Some(settlement) = self.move_to_the_end().await {
                 return settlement;
@@ -140,7 +132,7 @@ impl Sender<'_> {
     }
 
     async fn publish(&self, copy: Outgoing) -> Attempt {
-        let publisher = self.cx.publisher().clone().retry(Retry::never(), Duration::ZERO);
+        let publisher = &self.work.environment.copies;
         tokio::select! {
             biased;
             published = publisher.publish_raw(copy) => match published {

@@ -3,7 +3,6 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use garenne_transport::{Settlement, Unsettled};
-use tokio::time::sleep;
 
 use crate::{Context, late, report::Report, work::Work};
 
@@ -12,30 +11,27 @@ use crate::{Context, late, report::Report, work::Work};
 /// The broker counts the time towards its consumer timeout, and every held delivery takes a place of the prefetch.
 pub const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// Holds a failed delivery for its delay, or until the service stops; `None` if it went stale before.
+/// Holds a failed delivery for its part of the delay, or until the service stops; `None` if it went stale before.
 pub(super) async fn hold(
     work: &Work,
     cx: &Context,
     report: &Report,
-    delay: Duration,
+    (delay, hold): (Duration, Duration),
     unsettled: &Unsettled,
 ) -> Option<Settlement> {
     let (queue, id, attempt, kind) = (cx.queue(), cx.message_id(), cx.attempt(), report.kind.as_str());
-    if !unsettled.is_current() {
-        tracing::info!(
-            %queue, id, attempt, kind, error = report.text(),
-            "message failed after its delivery had gone stale: it comes again by itself"
-        );
-        return None;
-    }
-    if delay > HOLD_MAX && !work.cut_delay_told.swap(true, Relaxed) {
+    if hold > HOLD_MAX && !work.cut_delay_told.swap(true, Relaxed) {
         tracing::warn!(
-            %queue, ?delay, limit = ?HOLD_MAX,
+            %queue, delay = ?hold, limit = ?HOLD_MAX,
             "a retry delay is longer than a delivery may be held and is cut to that; this is told once"
         );
     }
-    let delay = delay.min(HOLD_MAX);
+    let hold = hold.min(HOLD_MAX);
     tracing::info!(%queue, id, attempt, ?delay, kind, error = report.text(), "message will be tried again");
+    if hold.is_zero() {
+        return Some(Settlement::Requeue);
+    }
+    let clock = work.environment.client.clock();
     tokio::select! {
         biased;
         how = late::stale(&work.environment.client, unsettled) => {
@@ -43,6 +39,6 @@ pub(super) async fn hold(
             None
         }
         () = work.environment.stopping.cancelled() => Some(Settlement::Requeue),
-        () = sleep(delay) => Some(Settlement::Requeue),
+        () = clock.sleep(hold) => Some(Settlement::Requeue),
     }
 }

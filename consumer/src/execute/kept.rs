@@ -63,7 +63,7 @@ impl Kept {
         #[expect(clippy::cast_precision_loss, reason = "bounded by the prefetch, 65535")]
         self.metrics.kept().set(*count as f64);
         let text = format!(
-            "{count} messages of queue `{}` cannot be dead-lettered and are kept: {reason}",
+            "messages of queue `{}` that cannot be dead-lettered are kept ({count} of them): {reason}",
             self.queue
         );
         *problem = (*count > 0).then(|| self.client.problem(text));

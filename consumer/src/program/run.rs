@@ -2,10 +2,8 @@
 
 use std::{cell::Cell, pin::pin, time::Duration};
 
-use garenne_transport::{
-    Client, ErrorKind,
-    service::{Ending, Signals, chain},
-};
+use garenne_program::{Done, Ending, Failure, Signals, chain};
+use garenne_transport::{Client, ErrorKind};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -14,29 +12,11 @@ use super::{args::Args, begin::Begin, output::Output, say, session::Session, sum
 /// The name of the service, part of the connection's name.
 const SERVICE: &str = "consumer";
 
-/// Why a run did not begin.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The command line is wrong.
-    Usage(String),
-    /// Something outside is.
-    Failed(String),
-    /// A signal came before anything was read.
-    Stopped(String),
-}
-
-/// A run that did begin.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) summary: Summary,
-    pub(crate) ending: Ending,
-}
-
 /// How long the broker may take to close the connections, when everything is acknowledged.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs until as many as wanted are written, the queue is empty, or a signal comes.
-pub(crate) async fn run(args: &Args) -> Result<Done, Failure> {
+pub(crate) async fn run(args: &Args) -> Result<Done<Summary>, Failure> {
     let config = args.broker.config(SERVICE).map_err(|error| Failure::Usage(chain(&error)))?;
     if args.until_empty && args.from.is_some_and(Begin::is_next) {
         return Err(Failure::Usage(
@@ -103,13 +83,13 @@ pub(crate) async fn run(args: &Args) -> Result<Done, Failure> {
         }
         Ended::TimedOut => {
             say(&format!(
-                "not done within `--stop-timeout`; {left} messages were taken and not acknowledged, and are delivered again"
+                "not done within `--stop-timeout`; the broker delivers again what was not acknowledged (messages: {left})"
             ));
             Ending::HandedBack
         }
         Ended::Forced => {
             say(&format!(
-                "stopped at once; {left} messages were taken and not acknowledged, and are delivered again"
+                "stopped at once; the broker delivers again what was not acknowledged (messages: {left})"
             ));
             Ending::Forced
         }

@@ -6,10 +6,9 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use garenne_program::chain;
 use garenne_shared::QueueName;
-use garenne_transport::{
-    Client, Delivery, Error, ErrorKind, Settlement, Subscriber, Subscription, service::chain,
-};
+use garenne_transport::{Client, Delivery, Error, ErrorKind, Settlement, Subscriber, Subscription};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use garenne_program::chain;
 use garenne_shared::{Incoming, QueueName};
-use garenne_transport::{Client, ErrorKind, Settlement, Subscription, service::chain};
+use garenne_transport::{Client, ErrorKind, Settlement, Subscription};
 use tokio::time::{Instant, timeout};
 
 /// The consumer argument that says where to begin in a stream, and the header that says where a message stands.

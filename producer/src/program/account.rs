@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::VecDeque, io, rc::Rc};
 
 use bytes::Bytes;
 use garenne_producer::{PublishError, Receipt};
-use garenne_transport::service::chain;
+use garenne_program::chain;
 
 use super::{
     addressing::Malformed,

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
+use garenne_program::{BrokerArgs, stop_timeout};
 use garenne_shared::{ExchangeName, MessageType};
-use garenne_transport::service::{BrokerArgs, stop_timeout};
 
 use super::template::Template;
 

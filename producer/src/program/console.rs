@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use garenne_transport::service::write_line;
+use garenne_program::write_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::ledger::{Counts, Summary};

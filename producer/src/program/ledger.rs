@@ -46,7 +46,7 @@ impl Fate {
     /// Returns the fate of a line whose publish failed.
     pub(crate) const fn of(error: PublishErrorKind) -> Self {
         match error {
-            PublishErrorKind::Unroutable => Self::Unroutable,
+            PublishErrorKind::Unroutable | PublishErrorKind::NoExchange => Self::Unroutable,
             PublishErrorKind::Nacked | PublishErrorKind::Refused => Self::Nacked,
             PublishErrorKind::TooLarge | PublishErrorKind::Encode => Self::Malformed,
             PublishErrorKind::Blocked | PublishErrorKind::NotSent | PublishErrorKind::Closed => Self::Unsent,

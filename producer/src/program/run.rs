@@ -10,12 +10,10 @@ use std::{
 
 use futures_util::{Stream, StreamExt, future::ready, stream};
 use garenne_producer::{Publish, Publisher};
+use garenne_program::{Done, Ending, Failure, Signals, chain};
 use garenne_shared::{Config, ConfigError, ExchangeName, Retry, config::PublishConfig};
 use garenne_topology::Topology;
-use garenne_transport::{
-    Client, ErrorKind,
-    service::{Ending, Signals, chain},
-};
+use garenne_transport::{Client, ErrorKind};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -37,26 +35,8 @@ type Numbered = (Option<Rc<str>>, Line);
 /// How long the broker may take to close the connections, when everything has its outcome.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why a run has no summary.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The command line is wrong.
-    Usage(String),
-    /// Something outside is.
-    Failed(String),
-    /// A signal came before anything was read.
-    Stopped(String),
-}
-
-/// A run that has a summary.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) summary: Summary,
-    pub(crate) ending: Ending,
-}
-
 /// Runs until the input ends or a signal comes.
-pub(crate) async fn run(args: &Args, console: &Console) -> Result<Done, Failure> {
+pub(crate) async fn run(args: &Args, console: &Console) -> Result<Done<Summary>, Failure> {
     let usage = |error: &dyn std::error::Error| Failure::Usage(chain(error));
     let config = config(args).map_err(|error| usage(&error))?;
     let addressing = Addressing::new(args).map_err(|error| usage(&error))?;

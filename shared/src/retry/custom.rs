@@ -40,6 +40,8 @@ impl PartialEq for Custom {
     }
 }
 
+impl Eq for Custom {}
+
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Custom(..)")

@@ -17,7 +17,7 @@ pub(super) enum Growth {
 }
 
 /// A policy as it stands in a file. As part of a `Retry` it has been checked, and `max` is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
     growth: Growth,
@@ -72,6 +72,14 @@ impl Plan {
             return Err(PlanError::NoAttempt);
         }
         Ok(self)
+    }
+
+    /// Returns the first and the longest delay, unless they double.
+    pub(super) fn linear(&self) -> Option<(Duration, Duration)> {
+        match self.growth {
+            Growth::Exponential => None,
+            Growth::Linear | Growth::Fixed => Some((self.min, self.max.unwrap_or(self.min))),
+        }
     }
 
     /// Returns the delay after `failed` failed attempts, from 1, without regard to the limit of attempts.

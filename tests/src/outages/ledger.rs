@@ -259,9 +259,11 @@ impl State {
     fn is_wrong(&self, entry: &Entry) -> bool {
         let Some((ended, Err(kind), _)) = entry.verdict else { return false };
         let is_right = match kind {
-            PublishErrorKind::Unroutable => self.touches(entry.begun, ended, |window| {
-                matches!(window, Window::QueueGone | Window::ExchangeGone)
-            }),
+            PublishErrorKind::Unroutable | PublishErrorKind::NoExchange => {
+                self.touches(entry.begun, ended, |window| {
+                    matches!(window, Window::QueueGone | Window::ExchangeGone)
+                })
+            }
             PublishErrorKind::Refused => {
                 self.touches(entry.begun, ended, |window| window == Window::Forbidden)
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use garenne_shared::{ExchangeName, QueueName, RoutingKey};
+use garenne_shared::{ExchangeName, QueueName, Retry, RoutingKey};
 use serde::{Deserialize, Serialize};
 
 use super::{binding::BindingFile, is_default};
@@ -63,6 +63,7 @@ queue_file! {
     max_segment_size_bytes: Option<u64>, Stream;
     overflow: Option<ClassicOverflow>, Quorum | Classic;
     delivery_limit: Option<Limit>, Quorum;
+    retry: Option<Retry>, Quorum | Classic;
     max_priority: Option<u8>, Classic;
     single_active_consumer: bool, Quorum | Classic;
     exclusive: bool, Classic;
@@ -164,6 +165,7 @@ impl QueueFile {
                 Limit::Failures(failures) => DeliveryLimit::Failures(failures),
                 Limit::Named(Named::Unlimited) => DeliveryLimit::Unlimited,
             }),
+            retry: self.retry,
             single_active_consumer: self.single_active_consumer,
             initial_group_size: self.initial_group_size,
             dead_letter: self.dead_letter.map(To::read),
@@ -183,6 +185,7 @@ impl QueueFile {
             max_length_bytes: self.max_length_bytes,
             overflow: self.overflow,
             max_priority: self.max_priority,
+            retry: self.retry,
             single_active_consumer: self.single_active_consumer,
             dead_letter: self.dead_letter.map(To::read),
             sources,
@@ -213,6 +216,7 @@ impl QueueFile {
                     DeliveryLimit::Failures(failures) => Limit::Failures(failures),
                     DeliveryLimit::Unlimited => Limit::Named(Named::Unlimited),
                 }),
+                retry: queue.retry.clone(),
                 single_active_consumer: queue.single_active_consumer,
                 initial_group_size: queue.initial_group_size,
                 dead_letter: queue.dead_letter.as_ref().map(To::write),
@@ -228,6 +232,7 @@ impl QueueFile {
                 max_length_bytes: queue.max_length_bytes,
                 overflow: queue.overflow,
                 max_priority: queue.max_priority,
+                retry: queue.retry.clone(),
                 single_active_consumer: queue.single_active_consumer,
                 dead_letter: queue.dead_letter.as_ref().map(To::write),
                 ..file(Kind::Classic)

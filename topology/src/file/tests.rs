@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use garenne_shared::{ExchangeName, QueueName, RoutingKey};
+use garenne_shared::{ExchangeName, QueueName, Retry, RoutingKey};
 use proptest::{option, prelude::*};
 
 use crate::{
@@ -133,6 +133,23 @@ fn dead_letter() -> impl Strategy<Value = Option<DeadLetter>> {
     option::of(prop_oneof![Just(DeadLetter::Own), Just(DeadLetter::Without), to])
 }
 
+fn retry() -> impl Strategy<Value = Option<Retry>> {
+    let time = |millis: u64| Duration::from_millis(millis);
+    let policy = (0..3, 1..100_000_u64, 0..100_000_u64, option::of(1..50_u32), any::<bool>()).prop_map(
+        move |(growth, min, more, attempts, jitter)| {
+            let (min, max) = (time(min), time(min + more));
+            let policy = match growth {
+                0 => Retry::exponential(min..=max),
+                1 => Retry::linear(min..=max),
+                _ => Retry::fixed(min),
+            };
+            let policy = policy.jitter(jitter);
+            attempts.map_or_else(|| policy.clone(), |attempts| policy.clone().attempts(attempts))
+        },
+    );
+    option::of(policy)
+}
+
 fn exchange() -> impl Strategy<Value = Exchange> {
     let hash_by = prop_oneof![
         Just(HashBy::RoutingKey),
@@ -170,8 +187,8 @@ fn quorum() -> impl Strategy<Value = QuorumQueue> {
     let strategy =
         option::of(prop_oneof![Just(DeadLetterStrategy::AtLeastOnce), Just(DeadLetterStrategy::AtMostOnce)]);
     let limits = (time(), time(), number(), number(), overflow, option::of(limit), any::<bool>());
-    (queue_name(), limits, option::of(any::<u32>()), dead_letter(), strategy, sources()).prop_map(
-        |(name, limits, initial_group_size, dead_letter, dead_letter_strategy, sources)| {
+    (queue_name(), limits, option::of(any::<u32>()), (retry(), dead_letter()), strategy, sources()).prop_map(
+        |(name, limits, initial_group_size, (retry, dead_letter), dead_letter_strategy, sources)| {
             let (
                 message_ttl,
                 expires,
@@ -188,6 +205,7 @@ fn quorum() -> impl Strategy<Value = QuorumQueue> {
                 max_length_bytes,
                 overflow,
                 delivery_limit,
+                retry,
                 single_active_consumer,
                 initial_group_size,
                 dead_letter,
@@ -206,8 +224,8 @@ fn classic() -> impl Strategy<Value = ClassicQueue> {
         Just(ClassicOverflow::RejectPublishDlx)
     ]);
     let limits = (time(), time(), number(), number(), overflow, option::of(any::<u8>()));
-    (queue_name(), limits, any::<[bool; 3]>(), dead_letter(), sources()).prop_map(
-        |(name, limits, [exclusive, auto_delete, single_active_consumer], dead_letter, sources)| {
+    (queue_name(), limits, any::<[bool; 3]>(), (retry(), dead_letter()), sources()).prop_map(
+        |(name, limits, [exclusive, auto_delete, single_active_consumer], (retry, dead_letter), sources)| {
             let (message_ttl, expires, max_length, max_length_bytes, overflow, max_priority) = limits;
             ClassicQueue {
                 exclusive,
@@ -219,6 +237,7 @@ fn classic() -> impl Strategy<Value = ClassicQueue> {
                 overflow,
                 max_priority,
                 single_active_consumer,
+                retry,
                 dead_letter,
                 sources,
                 ..Queue::classic(name)

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use garenne_shared::QueueName;
+use garenne_shared::{QueueName, Retry};
 
 use super::{
     ClassicOverflow, DeadLetter, QueueKind,
     arguments::Arguments,
-    macros::{binding_methods, dead_letter_methods, limit_methods},
+    macros::{binding_methods, dead_letter_methods, limit_methods, retry_methods},
 };
 use crate::{QueueDeclaration, binding::Source};
 
@@ -28,6 +28,7 @@ pub struct ClassicQueue {
     pub(crate) overflow: Option<ClassicOverflow>,
     pub(crate) max_priority: Option<u8>,
     pub(crate) single_active_consumer: bool,
+    pub(crate) retry: Option<Retry>,
     pub(crate) dead_letter: Option<DeadLetter>,
     pub(crate) sources: Vec<Source>,
 }
@@ -47,6 +48,7 @@ impl ClassicQueue {
             overflow: None,
             max_priority: None,
             single_active_consumer: false,
+            retry: None,
             dead_letter: None,
             sources: Vec::new(),
         }
@@ -55,6 +57,9 @@ impl ClassicQueue {
     binding_methods!();
     limit_methods!();
     dead_letter_methods!();
+    retry_methods! {
+        /// The consumer holds the delivery meanwhile: a classic queue does not delay.
+    }
 
     /// Says what happens when it is full (`x-overflow`).
     pub fn overflow(mut self, overflow: impl Into<ClassicOverflow>) -> Self {

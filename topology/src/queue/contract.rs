@@ -1,6 +1,6 @@
 //! What a consumer must know of its queue.
 
-use garenne_shared::{ExchangeName, QueueName, RoutingKey};
+use garenne_shared::{ExchangeName, QueueName, Retry, RoutingKey};
 
 use super::{DeadLetter, DeliveryLimit, QueueDefinition, QueueKind, dead_letter_queue_name};
 use crate::QueueDeclaration;
@@ -19,6 +19,8 @@ pub struct QueueContract {
     pub delivery_limit: ContractLimit,
     /// Where messages go that are given up.
     pub dead_letters: DeadLetters,
+    /// How a failed delivery is tried again; `None` leaves it to the consumer.
+    pub retry: Option<Retry>,
 }
 
 /// How many deliveries of a message may fail before the broker gives it up.
@@ -58,6 +60,12 @@ impl QueueContract {
     pub const fn queue(&self) -> &QueueName {
         &self.declaration.name
     }
+
+    /// Returns whether the queue is declared so that a broker that can (RabbitMQ 4.3 or later) delays failed deliveries by itself.
+    #[must_use]
+    pub fn broker_delays(&self) -> bool {
+        self.declaration.arguments.text("x-delayed-retry-type").is_some()
+    }
 }
 
 impl QueueDefinition {
@@ -76,7 +84,7 @@ impl QueueDefinition {
     #[must_use]
     pub fn contract(&self) -> QueueContract {
         let delivery_limit = match self {
-            Self::Quorum(queue) => match queue.delivery_limit {
+            Self::Quorum(queue) => match queue.limit() {
                 None => ContractLimit::BrokerDefault,
                 Some(DeliveryLimit::Failures(failures)) => ContractLimit::Failures(failures),
                 Some(DeliveryLimit::Unlimited) => ContractLimit::Unlimited,
@@ -91,7 +99,18 @@ impl QueueDefinition {
             }
             Some(DeadLetter::Without) | None => DeadLetters::None,
         };
-        QueueContract { declaration: self.declaration(), kind: self.kind(), delivery_limit, dead_letters }
+        let retry = match self {
+            Self::Quorum(queue) => queue.retry.clone(),
+            Self::Classic(queue) => queue.retry.clone(),
+            Self::Stream(_) => None,
+        };
+        QueueContract {
+            declaration: self.declaration(),
+            kind: self.kind(),
+            delivery_limit,
+            dead_letters,
+            retry,
+        }
     }
 }
 
@@ -103,6 +122,8 @@ impl<D: Into<QueueDefinition> + Clone> From<&D> for QueueContract {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::Queue;
 
@@ -122,6 +143,31 @@ mod tests {
             (stream.dead_letters, stream.delivery_limit),
             (DeadLetters::None, ContractLimit::Unlimited)
         );
+    }
+
+    #[test]
+    fn a_retry_policy_is_part_of_the_contract_and_the_broker_carries_out_what_it_can() {
+        let second = Duration::from_secs(1);
+        let linear = Retry::linear(second..=60 * second).attempts(5);
+        let contract = QueueContract::from(&Queue::quorum("q").retry(linear.clone()));
+        let arguments = &contract.declaration.arguments;
+        assert_eq!(arguments.text("x-delayed-retry-type"), Some("failed"));
+        assert_eq!(
+            (arguments.int("x-delayed-retry-min"), arguments.int("x-delayed-retry-max")),
+            (Some(1000), Some(60_000))
+        );
+        assert_eq!(arguments.int("x-delivery-limit"), Some(5));
+        assert_eq!((contract.delivery_limit, contract.retry), (ContractLimit::Failures(5), Some(linear)));
+        for other in [
+            Retry::exponential(second..=60 * second),
+            Retry::fixed(second).jitter(true),
+            Retry::fixed(Duration::ZERO),
+            Retry::custom(|_| None),
+        ] {
+            let contract = QueueContract::from(&Queue::quorum("q").retry(other.clone()).delivery_limit(9));
+            assert!(!contract.broker_delays(), "{other:?}");
+            assert_eq!((contract.delivery_limit, contract.retry), (ContractLimit::Failures(9), Some(other)));
+        }
     }
 
     #[test]

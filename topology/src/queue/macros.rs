@@ -98,4 +98,16 @@ macro_rules! limit_methods {
     };
 }
 
-pub(super) use {binding_methods, dead_letter_methods, limit_methods};
+macro_rules! retry_methods {
+    ($(#[$mechanism:meta])*) => {
+        /// Says how a failed delivery is tried again: how often, and after which delays. A consumer made with `Consumer::of` follows it.
+        ///
+        $(#[$mechanism])*
+        pub fn retry(mut self, policy: garenne_shared::Retry) -> Self {
+            self.retry = Some(policy);
+            self
+        }
+    };
+}
+
+pub(super) use {binding_methods, dead_letter_methods, limit_methods, retry_methods};

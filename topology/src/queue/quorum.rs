@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use garenne_shared::{Headers, QueueName};
+use garenne_shared::{Headers, QueueName, Retry};
 
 use super::{
     DeadLetter, DeadLetterStrategy, Overflow, QueueKind,
     arguments::Arguments,
-    macros::{binding_methods, dead_letter_methods, limit_methods},
+    macros::{binding_methods, dead_letter_methods, limit_methods, retry_methods},
 };
 use crate::{QueueDeclaration, binding::Source};
 
@@ -28,6 +28,7 @@ pub struct QuorumQueue {
     pub(crate) max_length_bytes: Option<u64>,
     pub(crate) overflow: Option<Overflow>,
     pub(crate) delivery_limit: Option<DeliveryLimit>,
+    pub(crate) retry: Option<Retry>,
     pub(crate) single_active_consumer: bool,
     pub(crate) initial_group_size: Option<u32>,
     pub(crate) dead_letter: Option<DeadLetter>,
@@ -54,6 +55,7 @@ impl QuorumQueue {
             max_length_bytes: None,
             overflow: None,
             delivery_limit: None,
+            retry: None,
             single_active_consumer: false,
             initial_group_size: None,
             dead_letter: None,
@@ -65,6 +67,14 @@ impl QuorumQueue {
     binding_methods!();
     limit_methods!();
     dead_letter_methods!();
+    retry_methods! {
+        /// With a linear or fixed policy without jitter, a broker of RabbitMQ 4.3 or later delays by itself
+        /// (`x-delayed-retry-type` `failed`, <https://www.rabbitmq.com/docs/quorum-queues#delayed-retry>): a failed message takes no place of
+        /// the prefetch meanwhile, and what a lost connection hands back is delayed as well. Otherwise the consumer holds the delivery.
+        ///
+        /// A limit of attempts is also the delivery limit of the queue, one failure above, unless
+        /// [`delivery_limit`](Self::delivery_limit) says another.
+    }
 
     /// Says what happens when it is full (`x-overflow`). Dead-lettering at least once needs [`Overflow::RejectPublish`].
     pub const fn overflow(mut self, overflow: Overflow) -> Self {
@@ -120,13 +130,27 @@ impl QuorumQueue {
         }
     }
 
+    /// Returns the delivery limit in force; `None` leaves it to the broker.
+    ///
+    /// The last attempt is the consumer's, so that its error is known; the broker's limit ends what kills its consumer.
+    pub(super) fn limit(&self) -> Option<DeliveryLimit> {
+        let attempts = self.retry.as_ref().and_then(Retry::max_attempts);
+        self.delivery_limit.or(attempts.map(DeliveryLimit::Failures))
+    }
+
+    /// Returns the first and the longest delay that the broker carries out by itself.
+    fn broker_delays(&self) -> Option<(Duration, Duration)> {
+        self.retry.as_ref()?.linear_delays().filter(|(first, _)| !first.is_zero())
+    }
+
     fn arguments(&self) -> Headers {
         let strategy = self.strategy();
         let needed = (strategy == Some(DeadLetterStrategy::AtLeastOnce)).then_some(Overflow::RejectPublish);
-        let limit = self.delivery_limit.map(|limit| match limit {
+        let limit = self.limit().map(|limit| match limit {
             DeliveryLimit::Failures(failures) => i64::from(failures),
             DeliveryLimit::Unlimited => -1,
         });
+        let delays = self.broker_delays();
         Arguments::new(QueueKind::Quorum)
             .millis("x-message-ttl", self.message_ttl)
             .millis("x-expires", self.expires)
@@ -134,6 +158,9 @@ impl QuorumQueue {
             .number("x-max-length-bytes", self.max_length_bytes)
             .text("x-overflow", self.overflow.or(needed).map(Overflow::as_str))
             .number("x-delivery-limit", limit)
+            .text("x-delayed-retry-type", delays.map(|_| "failed"))
+            .millis("x-delayed-retry-min", delays.map(|(first, _)| first))
+            .millis("x-delayed-retry-max", delays.map(|(_, longest)| longest))
             .flag("x-single-active-consumer", self.single_active_consumer)
             .number("x-quorum-initial-group-size", self.initial_group_size)
             .dead_letter(self.dead_letter.as_ref(), &self.name)

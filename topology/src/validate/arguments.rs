@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use garenne_shared::Retry;
+
 use super::Findings;
 use crate::{
     ClassicOverflow, ClassicQueue, DeadLetterStrategy, Overflow, ProblemKind, QueueDefinition, QuorumQueue,
-    StreamQueue, WarningKind, queue::DeadLetter,
+    StreamQueue, WarningKind,
+    queue::{DeadLetter, DeliveryLimit},
 };
 
 /// The largest segment of a stream, in bytes (`?MAX_STREAM_SEGMENT_SIZE` of the broker).
@@ -30,6 +33,19 @@ pub(super) fn check(queue: &QueueDefinition, findings: &mut Findings) {
 }
 
 fn quorum(queue: &QuorumQueue, mut examined: Examined<'_>) {
+    if let Some(policy) = &queue.retry {
+        examined.retry(policy);
+        if let (Some(attempts), Some(DeliveryLimit::Failures(limit))) =
+            (policy.max_attempts(), queue.delivery_limit)
+            && attempts > limit.saturating_add(1)
+        {
+            examined.conflict(&format!(
+                "is retried up to {attempts} attempts (`retry`), but its `delivery_limit` {limit} ends them after {}; raise it to \
+                 {attempts}, or leave it out",
+                limit.saturating_add(1)
+            ));
+        }
+    }
     examined.times(queue.message_ttl, queue.expires);
     examined.lengths(queue.max_length, queue.max_length_bytes);
     examined.nodes(queue.initial_group_size);
@@ -64,6 +80,9 @@ fn quorum(queue: &QuorumQueue, mut examined: Examined<'_>) {
 }
 
 fn classic(queue: &ClassicQueue, mut examined: Examined<'_>) {
+    if let Some(policy) = &queue.retry {
+        examined.retry(policy);
+    }
     examined.times(queue.message_ttl, queue.expires);
     examined.lengths(queue.max_length, queue.max_length_bytes);
     let limited = queue.max_length.is_some() || queue.max_length_bytes.is_some();
@@ -149,6 +168,17 @@ impl Examined<'_> {
             "has `overflow` {overflow} but no length limit, so it is never full; add `max_length` or \
              `max_length_bytes`, or leave the overflow out"
         ));
+    }
+
+    /// The broker counts delays in whole milliseconds.
+    fn retry(&mut self, policy: &Retry) {
+        let Some((first, longest)) = policy.linear_delays() else { return };
+        for delay in [first, longest] {
+            if delay.subsec_nanos() % 1_000_000 != 0 || delay > MAX_TIME {
+                let found = humantime::format_duration(delay).to_string();
+                return self.range("retry", &found, "whole milliseconds, 3650 days at most");
+            }
+        }
     }
 
     fn lengths(&mut self, messages: Option<u64>, bytes: Option<u64>) {

@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::metric;
+use crate::{Clock, metric};
 
 /// The subscriptions of a client.
 #[derive(Debug, Default)]
@@ -46,10 +45,10 @@ impl Registry {
     /// Ends every subscription: sends what is settled, hands back what nobody has read, closes the channels.
     ///
     /// To be called while the connection is up: what was settled and not sent would be delivered again.
-    pub(crate) async fn close(&self, limit: Duration) {
+    pub(crate) async fn close(&self, limit: Duration, clock: &Clock) {
         self.closing.cancel();
         self.tasks.close();
-        if timeout(limit, self.tasks.wait()).await.is_err() {
+        if clock.timeout(limit, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), ?limit, "subscriptions did not end in time");
         }
     }

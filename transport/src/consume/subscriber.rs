@@ -6,7 +6,7 @@ use garenne_shared::{Chain, QueueName};
 use tokio::{
     sync::watch,
     task::{JoinHandle, coop},
-    time::{Instant, sleep, timeout_at},
+    time::Instant,
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     subscribe::{Live, Opener},
     supervisor::{Supervisor, Wish},
 };
-use crate::{Error, ErrorKind, link::Link};
+use crate::{Clock, Error, ErrorKind, link::Link};
 
 /// A subscription that comes back by itself after cancels, channel errors and lost connections.
 ///
@@ -33,6 +33,7 @@ pub struct Subscriber {
     task: Option<JoinHandle<Result<(), Error>>>,
     /// The limit for cancelling.
     limit: Duration,
+    clock: Clock,
 }
 
 // === impl Subscriber ===
@@ -69,7 +70,7 @@ impl Subscriber {
             problem: None,
         };
         let task = Some(link.spawn(registry.track(supervisor.run(first))));
-        Ok(Self { queue, intake, wish, over, task, limit })
+        Ok(Self { queue, intake, wish, over, task, limit, clock: link.clock() })
     }
 
     /// Returns the queue.
@@ -112,8 +113,7 @@ impl Subscriber {
         });
         let mut over = self.over.clone();
         // The supervisor has its own limit for the request; this one only covers a runtime that is gone.
-        let deadline = Instant::now() + self.limit * 2;
-        let _ = timeout_at(deadline, over.wait_for(|over| *over)).await;
+        let _ = self.clock.timeout(self.limit * 2, over.wait_for(|over| *over)).await;
     }
 
     /// Cancels, waits up to `deadline` until everything delivered is settled and written, and closes the channel.
@@ -130,7 +130,7 @@ impl Subscriber {
     ///
     /// A dropped call closes the channel: unsettled deliveries are redelivered.
     pub async fn close(mut self, deadline: Duration) -> Result<(), Error> {
-        self.wish.send_replace(Wish::Close(far_from_now(deadline)));
+        self.wish.send_replace(Wish::Close(far_from(self.clock.now(), deadline)));
         let Some(task) = &mut self.task else { return Ok(()) };
         let result = match task.await {
             Ok(result) => result,
@@ -147,7 +147,7 @@ impl Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         // The task belongs to the link and ends soon; nobody waits for it here.
-        self.wish.send_replace(Wish::Close(Instant::now()));
+        self.wish.send_replace(Wish::Close(self.clock.now()));
     }
 }
 
@@ -158,9 +158,9 @@ impl fmt::Debug for Subscriber {
 }
 
 /// Returns the moment after this time, or one that nobody lives to see.
-fn far_from_now(time: Duration) -> Instant {
+fn far_from(now: Instant, time: Duration) -> Instant {
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    Instant::now() + time.min(LONGEST)
+    now + time.min(LONGEST)
 }
 
 /// Subscribes for the first time: what waiting does not mend fails at once, the rest after a connect and a request timeout.
@@ -170,12 +170,12 @@ async fn open_first(
     intake: &Arc<Intake>,
     queue: &QueueName,
 ) -> Result<Live, Error> {
-    let connection = &link.config().connection;
+    let (connection, clock) = (&link.config().connection, link.clock());
     let limit = connection.connect_timeout + connection.rpc_timeout;
-    let deadline = Instant::now() + limit;
+    let deadline = clock.now() + limit;
     let mut failed = 0;
     loop {
-        let error = match timeout_at(deadline, opener.open(link, intake, None)).await {
+        let error = match clock.timeout_at(deadline, opener.open(link, intake, None)).await {
             Ok(Ok(live)) => return Ok(live),
             Ok(Err(error)) => error,
             Err(_) => {
@@ -186,9 +186,9 @@ async fn open_first(
         };
         failed += 1;
         tracing::warn!(%queue, failed, error = %Chain(&error), "cannot subscribe yet");
-        let delay = connection.reconnect.delay(failed).filter(|delay| Instant::now() + *delay < deadline);
+        let delay = connection.reconnect.delay(failed).filter(|delay| clock.now() + *delay < deadline);
         match delay {
-            Some(delay) if error.is_transient() => sleep(delay).await,
+            Some(delay) if error.is_transient() => clock.sleep(delay).await,
             _ => return Err(error),
         }
     }

@@ -8,11 +8,10 @@ use amq_protocol::{
 };
 use garenne_shared::{ExchangeName, QueueName};
 use garenne_topology::{Binding, Declaration, Destination, ExchangeDeclaration, QueueDeclaration};
-use tokio::time::timeout;
 
 use super::{exchange, queue, refusal};
 use crate::{
-    Error, ErrorKind,
+    Clock, Error, ErrorKind,
     convert::{self, ConvertError},
     link::Link,
     report::show_declaration,
@@ -25,6 +24,7 @@ pub(crate) struct Session<'a> {
     source: Source<'a>,
     /// The limit for each request.
     limit: Duration,
+    clock: Clock,
     channel: Option<Channel>,
 }
 
@@ -66,12 +66,12 @@ pub(crate) enum Failure {
 impl<'a> Session<'a> {
     pub(crate) fn new(link: &'a Link) -> Self {
         let limit = link.config().connection.rpc_timeout;
-        Self { source: Source::Link(link), limit, channel: None }
+        Self { source: Source::Link(link), limit, clock: link.clock(), channel: None }
     }
 
     /// Begins a conversation on one connection, and no other after it.
-    pub(crate) const fn on(wire: &'a Arc<Wire>, limit: Duration) -> Self {
-        Self { source: Source::Wire(wire), limit, channel: None }
+    pub(crate) fn on(wire: &'a Arc<Wire>, limit: Duration) -> Self {
+        Self { source: Source::Wire(wire), limit, clock: wire.clock().clone(), channel: None }
     }
 
     async fn open(&self) -> Result<Channel, Error> {
@@ -85,7 +85,8 @@ impl<'a> Session<'a> {
     pub(crate) async fn perform(&mut self, request: Request<'_>) -> Result<(), Failure> {
         let limit = self.limit;
         let mut lost = None;
-        timeout(limit, self.attempts(request, &mut lost)).await.unwrap_or_else(|_| {
+        let clock = self.clock.clone();
+        clock.timeout(limit, self.attempts(request, &mut lost)).await.unwrap_or_else(|_| {
             Err(Failure::Other(lost.unwrap_or_else(|| {
                 let what = request.what();
                 let rule = format!("{what} took longer than `connection.rpc_timeout`, {limit:?}");

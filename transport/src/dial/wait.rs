@@ -1,5 +1,7 @@
 //! The first connect of a client, which may wait for a broker that is not up yet.
 
+use std::sync::Arc;
+
 use garenne_shared::{Chain, Config};
 use tokio::time::{Instant, sleep};
 
@@ -9,7 +11,7 @@ use crate::{Error, Role, runtime::IoRuntime};
 /// Dials until a broker answers or `connection.wait` is over, with the delays of `connection.reconnect`.
 ///
 /// What waiting cannot mend, such as a wrong password, fails at once.
-pub(crate) async fn until_dialed(config: &Config, runtime: &IoRuntime) -> Result<Dialed, Error> {
+pub(crate) async fn until_dialed(config: &Config, runtime: &Arc<IoRuntime>) -> Result<Dialed, Error> {
     let (started, limit) = (Instant::now(), config.connection.wait);
     let mut failed = 0;
     loop {
@@ -34,6 +36,7 @@ mod tests {
     use std::time::Duration;
 
     use garenne_embedded::Broker;
+
     use garenne_shared::{Retry, config::ConnectionConfig};
     use tokio::{net::TcpListener, time::timeout};
 

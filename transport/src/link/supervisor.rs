@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Link, Phase, Shared};
 use crate::{
-    Error, ErrorKind, Event, Role,
+    Capabilities, Error, ErrorKind, Event, Role,
     declare::apply_again,
     dial::{Dialed, dial},
     metric,
@@ -168,6 +168,7 @@ impl Supervisor {
     fn up(&self, dialed: &Dialed) -> u64 {
         let (role, inner) = (self.link.0.role, &self.link.0);
         self.link.set_current(Some(Arc::clone(&dialed.wire)));
+        inner.shared.set_capabilities(Capabilities::read(dialed.wire.server()));
         let mut epoch = 0;
         inner.state.send_modify(|state| {
             state.phase = Phase::Connected;

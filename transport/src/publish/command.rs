@@ -52,13 +52,13 @@ pub(super) struct Identities(RandomState);
 /// Who waits for the outcome, and the place in the window that goes with it.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    pub(super) reply: Option<oneshot::Sender<Told>>,
+    pub(super) reply: Option<oneshot::Sender<Outcome>>,
     pub(super) sent: Instant,
     pub(super) place: Place,
 }
 
 /// The outcome as the caller gets it.
-pub(crate) type Told = Result<Confirmed, Failure>;
+pub(crate) type Outcome = Result<Confirmed, Failure>;
 
 /// A failure before it is given the address of its message.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Identities {
 
 impl Waiter {
     /// Tells the outcome, unless one was told before (a confirm after its timeout).
-    pub(super) fn tell(&mut self, outcome: Told) {
+    pub(super) fn tell(&mut self, outcome: Outcome) {
         if let Some(reply) = self.reply.take() {
             let outcome = outcome.map(|confirmed| Confirmed { latency: self.sent.elapsed(), ..confirmed });
             crate::metric::published(&outcome);

@@ -8,10 +8,7 @@ use std::{
 };
 
 use garenne_shared::{ExchangeName, Metadata, Outgoing};
-use tokio::{
-    sync::{Notify, oneshot},
-    time::{sleep, timeout},
-};
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     PendingConfirm, PublishError, PublishErrorKind, Sent,
@@ -112,7 +109,7 @@ impl ConfirmChannel {
     /// Takes no more publishes and waits until the last has its outcome, or for `limit`.
     pub(crate) async fn drain(&self, limit: Duration) {
         let window = &self.0.window;
-        let drained = timeout(limit, window.drained()).await;
+        let drained = self.0.link.clock().timeout(limit, window.drained()).await;
         if drained.is_err() {
             tracing::warn!(unconfirmed = self.unconfirmed(), ?limit, "closing with publishes unconfirmed");
         }
@@ -218,13 +215,13 @@ impl ConfirmChannel {
 /// Waits until the broker has blocked the connection for longer than allowed; says so.
 async fn blocked_too_long(link: &Link) -> String {
     let limit = link.config().publish.blocked_timeout;
-    let mut blocked = link.blocked();
+    let (clock, mut blocked) = (link.clock(), link.blocked());
     loop {
         let Ok(reason) = blocked.wait_for(Option::is_some).await.map(|blocked| reason(&blocked)) else {
             return pending().await;
         };
         tokio::select! {
-            () = sleep(limit) => {
+            () = clock.sleep(limit) => {
                 return format!(
                     "the broker has blocked publishers for more than `publish.blocked_timeout`, {limit:?} ({reason}); \
                      it was not sent; clear the alarm or publish again later"

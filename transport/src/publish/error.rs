@@ -23,8 +23,10 @@ pub struct PublishError {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishErrorKind {
-    /// The broker returned the message, or the exchange does not exist: no queue took it.
+    /// The broker returned the message: no queue took it.
     Unroutable,
+    /// The exchange does not exist: no queue took the message.
+    NoExchange,
     /// The broker refused the message (`basic.nack`): it is not stored, or not in every queue.
     Nacked,
     /// The broker refused the message and closed the channel: a permission is missing, or a property is wrong. It is not stored.
@@ -122,10 +124,10 @@ impl PublishError {
         matches!(self.kind, PublishErrorKind::Nacked | PublishErrorKind::Unknown)
     }
 
-    /// Returns `true` if no queue took the message.
+    /// Returns `true` if no queue took the message: it was returned, or its exchange does not exist.
     #[must_use]
     pub const fn is_unroutable(&self) -> bool {
-        matches!(self.kind, PublishErrorKind::Unroutable)
+        matches!(self.kind, PublishErrorKind::Unroutable | PublishErrorKind::NoExchange)
     }
 }
 

@@ -13,10 +13,10 @@ use garenne_shared::ExchangeName;
 
 use super::{
     Confirmed, PublishErrorKind,
-    clock::Clock,
-    command::{Command, Encoded, Failure, Identities, Told},
+    command::{Command, Encoded, Failure, Identities, Outcome},
     confirms::{Confirms, Verdict},
     lane::Lane,
+    stopwatch::Stopwatch,
 };
 use crate::{
     Error, ErrorKind,
@@ -39,7 +39,7 @@ struct Inner {
     sender: Option<Sender>,
     frame_max: usize,
     confirms: Confirms<Publish>,
-    clock: Clock,
+    stopwatch: Stopwatch,
     /// Every publish below has its outcome or is overdue.
     expired_below: u64,
     overdue: usize,
@@ -50,7 +50,7 @@ struct Publish {
     command: Command,
     /// The position behind its last byte in what the connection has sent.
     end: u64,
-    /// The reading of the clock at which its confirm is overdue.
+    /// The reading of the stopwatch at which its confirm is overdue.
     due: Duration,
 }
 
@@ -95,7 +95,7 @@ impl Generation {
             sender: None,
             frame_max: usize::MAX,
             confirms: Confirms::new(),
-            clock: Clock::start(Instant::now()),
+            stopwatch: Stopwatch::start(Instant::now()),
             expired_below: 0,
             overdue: 0,
             ended: false,
@@ -116,7 +116,7 @@ impl Generation {
     /// Sends a message, whole or not at all.
     pub(super) fn publish(&self, command: Command, now: Instant) -> Result<(), NotTaken> {
         let mut inner = self.lock();
-        let Inner { sender: Some(sender), frame_max, confirms, clock, .. } = &mut *inner else {
+        let Inner { sender: Some(sender), frame_max, confirms, stopwatch, .. } = &mut *inner else {
             return Err(NotTaken::Ended(Box::new(command)));
         };
         let identity = command.message.identity;
@@ -133,7 +133,7 @@ impl Generation {
         }
         match sender.send(|out, channel| command.message.write(out, channel, frame_max)) {
             Ok(end) => {
-                let due = clock.reading(now) + self.limit;
+                let due = stopwatch.reading(now) + self.limit;
                 confirms.push(identity, Publish { command, end, due });
                 Ok(())
             }
@@ -145,8 +145,8 @@ impl Generation {
     pub(super) fn expire(&self, is_blocked: bool) -> UnderWay {
         let mut inner = self.lock();
         let now = Instant::now();
-        inner.clock.set_paused(is_blocked, now);
-        let now = inner.clock.reading(now);
+        inner.stopwatch.set_paused(is_blocked, now);
+        let now = inner.stopwatch.reading(now);
         let Inner { confirms, expired_below, overdue, .. } = &mut *inner;
         // Due in the order of their numbers, but for moments between threads that publish at once.
         for (number, publish) in confirms.from(*expired_below) {
@@ -187,7 +187,7 @@ impl Generation {
         }
     }
 
-    fn tell(&self, overdue: &mut usize, mut command: Command, outcome: Told) {
+    fn tell(&self, overdue: &mut usize, mut command: Command, outcome: Outcome) {
         if command.waiter.is_told() {
             *overdue -= 1;
             self.all_overdue.remove(&command);
@@ -205,7 +205,7 @@ impl Sink for Generation {
         let mut inner = self.lock();
         let Inner { confirms, overdue, .. } = &mut *inner;
         confirms.confirmed(confirm, |publish, verdict| {
-            let outcome = told(verdict, &publish.command.message);
+            let outcome = outcome_of(verdict, &publish.command.message);
             self.tell(overdue, publish.command, outcome);
         });
         drop(inner);
@@ -292,7 +292,7 @@ impl Overdue {
 }
 
 /// Says what a verdict means.
-fn told(verdict: Verdict, message: &Encoded) -> Told {
+fn outcome_of(verdict: Verdict, message: &Encoded) -> Outcome {
     let refused = |kind, detail: &'static str| Err(Failure::new(kind, detail));
     match verdict {
         // Of a publish that is not mandatory the broker never says whether a queue took it.
@@ -324,5 +324,5 @@ fn refused(cause: Error) -> Failure {
 
 pub(super) fn missing_exchange(cause: Error) -> Failure {
     let detail = "the exchange does not exist; apply the topology or correct the name";
-    Failure::new(PublishErrorKind::Unroutable, detail).because(cause)
+    Failure::new(PublishErrorKind::NoExchange, detail).because(cause)
 }

@@ -39,7 +39,7 @@ struct State {
     /// Exchanges that were there when the present channel was open.
     known: HashSet<ExchangeName>,
     /// How many messages are sent one at a time, because the broker refused one of as many.
-    careful: usize,
+    one_at_a_time: usize,
     closed: bool,
 }
 
@@ -68,7 +68,7 @@ impl Lane {
             return;
         }
         let is_clear = state.backlog.is_empty()
-            && state.careful == 0
+            && state.one_at_a_time == 0
             && (command.message.exchange == ExchangeName::DEFAULT
                 || state.known.contains(&command.message.exchange));
         let now = command.waiter.sent;
@@ -98,13 +98,13 @@ impl Lane {
             }
             // Before the look at the confirms, so that none comes unseen in between.
             self.waits_for_confirms.store(true, Relaxed);
-            if state.careful > 0 && generation.waiting() > 0 {
+            if state.one_at_a_time > 0 && generation.waiting() > 0 {
                 return Step::Rest;
             }
             let Some(command) = state.backlog.pop_front() else { return Step::Rest };
             match generation.publish(command, Instant::now()) {
                 Ok(()) => {
-                    state.careful = state.careful.saturating_sub(1);
+                    state.one_at_a_time = state.one_at_a_time.saturating_sub(1);
                     self.waits_for_confirms.store(false, Relaxed);
                 }
                 Err(NotTaken::TooLarge) => {}
@@ -196,7 +196,7 @@ impl Lane {
             state.backlog.make_contiguous().sort_by_key(|command| command.waiter.sent);
         }
         if suspects > 1 {
-            state.careful = state.careful.max(suspects);
+            state.one_at_a_time = state.one_at_a_time.max(suspects);
         }
         if state.current.as_ref().is_some_and(|current| std::ptr::eq(Arc::as_ptr(current), generation)) {
             state.current = None;

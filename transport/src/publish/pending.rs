@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     PublishError, PublishErrorKind,
-    command::{Failure, Told},
+    command::{Failure, Outcome},
 };
 
 /// The broker confirmed the message.
@@ -27,7 +27,7 @@ pub struct Confirmed {
 /// A publish that was sent and awaits its confirm, of a message that the caller keeps. Dropping it does not withdraw the message.
 #[must_use = "a publish is only done when its confirm has come"]
 #[derive(Debug)]
-pub struct Sent(oneshot::Receiver<Told>);
+pub struct Sent(oneshot::Receiver<Outcome>);
 
 /// A publish that was sent and awaits its confirm. Dropping it does not withdraw the message.
 #[must_use = "a publish is only done when its confirm is awaited"]
@@ -41,7 +41,7 @@ pub struct PendingConfirm {
 // === impl Sent ===
 
 impl Sent {
-    pub(super) const fn new(outcome: oneshot::Receiver<Told>) -> Self {
+    pub(super) const fn new(outcome: oneshot::Receiver<Outcome>) -> Self {
         Self(outcome)
     }
 
@@ -61,11 +61,11 @@ impl Sent {
         routing_key: &RoutingKey,
     ) -> Poll<Result<Confirmed, PublishError>> {
         let outcome = ready!(Pin::new(&mut self.0).poll(cx));
-        let told = outcome.unwrap_or_else(|_| {
+        let outcome = outcome.unwrap_or_else(|_| {
             let detail = "the client was closed before a confirm arrived; it may or may not be stored";
             Err(Failure::new(PublishErrorKind::Unknown, detail))
         });
-        Poll::Ready(told.map_err(|failure| failure.of(exchange, routing_key)))
+        Poll::Ready(outcome.map_err(|failure| failure.of(exchange, routing_key)))
     }
 }
 

@@ -204,13 +204,13 @@ impl Channel {
     /// When it returns, the broker has handled everything that was sent on the channel before.
     pub(crate) async fn close(&self, limit: Duration) {
         let sender = &self.0.sender;
-        let (told, closed) = oneshot::channel();
+        let (answered, closed) = oneshot::channel();
         {
             let mut inner = sender.state.lock();
             if inner.end.is_some() {
                 return;
             }
-            inner.closing = Some(told);
+            inner.closing = Some(answered);
         }
         if sender.close().is_err() && sender.wire.outbox.stage(&sender.state.life) != Stage::Closing {
             return;

@@ -14,7 +14,9 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{
     broker::EmbeddedBroker,
-    programs::{self, C_EACH, C_PUBLISH, CONSUME, PUBLISH, Program, RAW_BY_50, RAW_EACH, RAW_PUBLISH},
+    programs::{
+        self, C_EACH, C_PUBLISH, CONSUME, LAYERED, PUBLISH, Program, RAW_BY_50, RAW_EACH, RAW_PUBLISH,
+    },
 };
 use crate::{environment, page, process};
 
@@ -59,7 +61,8 @@ fn missing() -> Option<String> {
 
 /// Counts the instructions of a message for every program.
 fn count() -> anyhow::Result<BTreeMap<&'static str, u64>> {
-    let programs = programs::build()?;
+    let mut programs = programs::build()?;
+    programs.extend(programs::layered());
     let broker = EmbeddedBroker::start()?;
     let mut counted = BTreeMap::new();
     for program in &programs {
@@ -69,9 +72,10 @@ fn count() -> anyhow::Result<BTreeMap<&'static str, u64>> {
         eprintln!("{}: {each} instructions a message", program.name);
         counted.insert(program.name, each);
     }
-    for (consume, publish) in
-        [(CONSUME, PUBLISH), (RAW_EACH, RAW_PUBLISH), (RAW_BY_50, RAW_PUBLISH), (C_EACH, C_PUBLISH)]
-    {
+    let layered =
+        LAYERED.iter().filter(|(name, _)| name.starts_with(CONSUME)).map(|(name, _)| (*name, PUBLISH));
+    let peers = [(CONSUME, PUBLISH), (RAW_EACH, RAW_PUBLISH), (RAW_BY_50, RAW_PUBLISH), (C_EACH, C_PUBLISH)];
+    for (consume, publish) in peers.into_iter().chain(layered) {
         let fill = counted.get(publish).copied().unwrap_or_default();
         if let Some(each) = counted.get_mut(consume) {
             *each = each.saturating_sub(fill);
@@ -97,7 +101,8 @@ fn collected(program: &Program, url: &str, count: u32) -> anyhow::Result<u64> {
 
 fn table(counted: &BTreeMap<&'static str, u64>) -> anyhow::Result<String> {
     let mut text = String::from("| program | instructions a message |\n|---|---:|\n");
-    for name in [PUBLISH, RAW_PUBLISH, C_PUBLISH, CONSUME, RAW_EACH, RAW_BY_50, C_EACH] {
+    let plain = [PUBLISH, RAW_PUBLISH, C_PUBLISH, CONSUME, RAW_EACH, RAW_BY_50, C_EACH];
+    for name in plain.into_iter().chain(LAYERED.iter().map(|(name, _)| *name)) {
         if let Some(each) = counted.get(name) {
             writeln!(text, "| {name} | {each} |")?;
         }

@@ -42,15 +42,21 @@ pub(super) const RAW_BY_50: &str = "raw lapin, consume, ack by 50";
 pub(super) const C_PUBLISH: &str = "C client, publish pipelined";
 pub(super) const C_EACH: &str = "C client, consume, ack each";
 
+/// Garenne with layers around publishing and handling that do nothing.
+pub(super) const LAYERED: [(&str, &[&str]); 6] = [
+    ("Garenne, publish, 1 layer", &["bench", "publish", "--layers", "1"]),
+    ("Garenne, publish, 3 layers", &["bench", "publish", "--layers", "3"]),
+    ("Garenne, publish, 10 layers", &["bench", "publish", "--layers", "10"]),
+    ("Garenne, consume, 1 layer", &["bench", "consume", "--layers", "1"]),
+    ("Garenne, consume, 3 layers", &["bench", "consume", "--layers", "3"]),
+    ("Garenne, consume, 10 layers", &["bench", "consume", "--layers", "10"]),
+];
+
 /// Builds the programs; says so if the C client is not among them.
 pub(super) fn build() -> anyhow::Result<Vec<Program>> {
     let mut cargo = Command::new(environment::cargo());
     cargo.args(["build", "--quiet", "--release", "-p", "garenne-cli", "-p", "garenne-benches"]);
     process::run(cargo.current_dir(environment::root()), LIMIT).context("the release build failed")?;
-    let program = |name, binary: &str, arguments| {
-        let path = environment::target().join("release").join(binary);
-        Program { name, path, arguments }
-    };
     let raw = "garenne-benches";
     let mut programs = vec![
         program(PUBLISH, "garenne", &["bench", "publish"]),
@@ -92,6 +98,15 @@ fn build_c() -> anyhow::Result<bool> {
         .arg("-lrabbitmq");
     process::run(&mut build, LIMIT)?;
     Ok(true)
+}
+
+/// Returns the programs with layers; they are built with the others.
+pub(super) fn layered() -> Vec<Program> {
+    LAYERED.iter().map(|(name, arguments)| program(name, "garenne", arguments)).collect()
+}
+
+fn program(name: &'static str, binary: &str, arguments: &'static [&'static str]) -> Program {
+    Program { name, path: environment::target().join("release").join(binary), arguments }
 }
 
 // === impl Program ===

@@ -23,17 +23,11 @@ const FORBIDDEN: [(&str, &str); 12] = [
     ("set_hook", "installs a global"),
 ];
 
-/// What the programs `producer` and `consumer` have in common, behind a feature of its own that no library turns on.
-const OF_PROGRAMS: &str = "transport/src/service";
-
 /// No module of a library reads the environment, prints, or installs a global; binaries beside it may.
 pub(super) fn leave_the_process_alone(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for library in LIBRARIES {
         for path in modules(tree, &format!("{library}/src/lib.rs")) {
-            if path.starts_with(OF_PROGRAMS) {
-                continue;
-            }
             if let Some(file) = tree.file(&path) {
                 found.extend(findings(file));
             }

@@ -48,7 +48,7 @@ pub(in crate::publish) struct Worker {
     pub(in crate::publish) cause: Option<Error>,
     /// When that was logged last.
     pub(in crate::publish) complained: Option<Instant>,
-    /// Told to all lanes when one of them finds no free channel.
+    /// Outcome to all lanes when one of them finds no free channel.
     pub(in crate::publish) wanted: Arc<Notify>,
 }
 
