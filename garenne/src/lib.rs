@@ -64,7 +64,7 @@ pub use garenne_topology::{
 pub use garenne_transport::{
     Applied, Capabilities, Client, Clock, ConfirmChannel, ConnectionHealth, ConnectionState, Declared,
     DeclaredAs, Error, ErrorKind, Event, Events, Health, Liveness, PublishError, PublishErrorKind, QueueInfo,
-    Role, Verified,
+    Role, UnknownCause, Verified,
 };
 
 /// The names that a service usually needs.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use garenne_shared::Outgoing;
-use garenne_transport::{Confirmed, PublishError, PublishErrorKind, Sent};
+use garenne_transport::{Confirmed, PublishError, PublishErrorKind, Sent, UnknownCause};
 
 use crate::{
     Receipt,
@@ -27,6 +27,8 @@ pub(crate) struct Delivery {
     started: Instant,
     /// When the last attempt began; `None` as long as it is the first.
     again: Option<Instant>,
+    /// Why the last attempt without a confirm had none.
+    unknown: Option<UnknownCause>,
 }
 
 /// The result of an attempt that was sent.
@@ -40,7 +42,14 @@ pub(crate) enum Verdict {
 
 impl Delivery {
     pub(crate) fn new(shared: Arc<Shared>, draft: Draft) -> Self {
-        Self { shared, draft, progress: Progress::default(), started: Instant::now(), again: None }
+        Self {
+            shared,
+            draft,
+            progress: Progress::default(),
+            started: Instant::now(),
+            again: None,
+            unknown: None,
+        }
     }
 
     /// Sends, and tries again within the policy if it could not be sent for want of a connection.
@@ -113,6 +122,7 @@ impl Delivery {
         let Shared { retry, deadline, .. } = &*self.shared;
         let elapsed = self.started.elapsed();
         let attempt = self.again.unwrap_or(self.started).elapsed();
+        self.unknown = error.unknown_cause().or(self.unknown);
         let next = self.progress.failed(error.kind(), elapsed, attempt, retry, *deadline);
         if let Next::Again(delay) = next {
             metrics::counter!("garenne_publish_retries_total").increment(1);
@@ -143,6 +153,6 @@ impl Delivery {
         if attempts == 1 {
             return last;
         }
-        last.given_up(kind, attempts, self.started.elapsed())
+        last.given_up(kind, attempts, self.started.elapsed()).with_unknown_cause(self.unknown)
     }
 }

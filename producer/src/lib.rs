@@ -60,7 +60,7 @@ mod publisher;
 mod receipt;
 mod stage;
 
-pub use garenne_transport::{PublishError, PublishErrorKind};
+pub use garenne_transport::{PublishError, PublishErrorKind, UnknownCause};
 
 pub use self::{
     enqueued::Enqueued,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use garenne_shared::Config;
 use garenne_tests::{Direction, Mode, SECONDS, Vhost, eventually};
-use garenne_transport::{Client, PublishErrorKind};
+use garenne_transport::{Client, PublishErrorKind, UnknownCause};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -44,7 +44,7 @@ async fn publishes_pending_at_a_cut_are_unknown_at_once() {
     proxy.cut();
     for outcome in timeout(SOON, join_all(pending)).await.expect("nobody waits for the timeout") {
         let error = outcome.expect_err("its confirm was lost");
-        assert_eq!(error.kind(), PublishErrorKind::Unknown, "{error}");
+        assert_eq!(error.unknown_cause(), Some(UnknownCause::ConnectionLost), "{error}");
         assert!(error.is_transient());
     }
     assert!(cut.elapsed() < client.config().publish.confirm_timeout / 2, "{:?}", cut.elapsed());
@@ -99,7 +99,7 @@ async fn withheld_confirms_are_unknown_after_the_timeout_and_free_their_places_w
     let outcomes = join_all((0..100).map(|_| publish(&channel, direct("late")))).await;
     for outcome in outcomes {
         let error = outcome.expect_err("no confirm comes");
-        assert_eq!(error.kind(), PublishErrorKind::Unknown, "{error}");
+        assert_eq!(error.unknown_cause(), Some(UnknownCause::ConfirmTimeout), "{error}");
         assert!(error.to_string().contains("confirm_timeout"), "{error}");
     }
     assert!(sent.elapsed() >= LIMIT, "{:?}", sent.elapsed());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use garenne_shared::{ExchangeName, Outgoing, RoutingKey};
-use garenne_transport::{Client, PublishErrorKind};
+use garenne_transport::{Client, PublishErrorKind, UnknownCause};
 use serde_json::json;
 
 use crate::publishing::{QUEUE, bound, direct, exchange, holds, idle, publish};
@@ -210,10 +210,13 @@ async fn a_publish_that_the_broker_refuses_is_found_and_the_others_pass() {
         let outcomes = join_all(left.iter().map(|&n| publish(&channel, order(n)))).await;
         let mut again = Vec::new();
         for (n, outcome) in left.into_iter().zip(outcomes) {
-            match outcome.map_err(|error| error.kind()) {
+            match outcome {
                 Ok(_) => {}
-                Err(PublishErrorKind::Unknown) => again.push(n),
-                Err(kind) => refused.push((n, kind)),
+                Err(error) if error.kind() == PublishErrorKind::Unknown => {
+                    assert_eq!(error.unknown_cause(), Some(UnknownCause::ChannelClosed), "{error}");
+                    again.push(n);
+                }
+                Err(error) => refused.push((n, error.kind())),
             }
         }
         left = again;

@@ -38,6 +38,8 @@ pub use self::{
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
     problem::Problem,
-    publish::{ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind, Sent},
+    publish::{
+        ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind, Sent, UnknownCause,
+    },
     report::{Applied, Declared, DeclaredAs, QueueInfo, Verified},
 };

@@ -18,6 +18,6 @@ mod window;
 pub(crate) use self::command::Outcome;
 pub use self::{
     confirm_channel::ConfirmChannel,
-    error::{PublishError, PublishErrorKind},
+    error::{PublishError, PublishErrorKind, UnknownCause},
     pending::{Confirmed, PendingConfirm, Sent},
 };

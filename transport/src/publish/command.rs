@@ -10,7 +10,7 @@ use bytes::Bytes;
 use garenne_shared::{ExchangeName, Original, Outgoing, RoutingKey, TextProperty, escape};
 use tokio::sync::oneshot;
 
-use super::{Confirmed, PublishError, PublishErrorKind, window::Place};
+use super::{Confirmed, PublishError, PublishErrorKind, UnknownCause, window::Place};
 use crate::{
     content::{self, Stamp},
     convert::ConvertError,
@@ -65,6 +65,7 @@ pub(crate) type Outcome = Result<Confirmed, Failure>;
 pub(crate) struct Failure {
     pub(crate) kind: PublishErrorKind,
     pub(super) detail: Cow<'static, str>,
+    pub(super) unknown: Option<UnknownCause>,
     pub(super) source: Option<crate::Error>,
 }
 
@@ -173,12 +174,18 @@ impl Waiter {
 
 impl Failure {
     pub(super) fn new(kind: PublishErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), source: None }
+        Self { kind, detail: detail.into(), unknown: None, source: None }
+    }
+
+    /// Makes a failure that leaves open whether the message is stored.
+    pub(super) fn unknown(cause: UnknownCause, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { unknown: Some(cause), ..Self::new(PublishErrorKind::Unknown, detail) }
     }
 
     /// Makes the error about a message.
     pub(super) fn of(self, exchange: &ExchangeName, routing_key: &RoutingKey) -> PublishError {
-        let error = PublishError::new(self.kind, exchange.clone(), routing_key.clone(), self.detail);
+        let error = PublishError::new(self.kind, exchange.clone(), routing_key.clone(), self.detail)
+            .with_unknown_cause(self.unknown);
         match self.source {
             Some(source) => error.with_source(source),
             None => error,

@@ -16,6 +16,7 @@ pub struct PublishError {
     routing_key: RoutingKey,
     detail: String,
     attempts: u32,
+    unknown: Option<UnknownCause>,
     source: Option<BoxError>,
 }
 
@@ -48,6 +49,22 @@ pub enum PublishErrorKind {
     Closed,
 }
 
+/// Why it is not known whether a message is stored, for matching.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownCause {
+    /// No confirm came within `publish.confirm_timeout`.
+    ConfirmTimeout,
+    /// The connection was lost.
+    ConnectionLost,
+    /// The broker closed the channel over another publish on it.
+    ChannelClosed,
+    /// The client gave the channel up, because its confirms stayed away or a return made no sense.
+    ChannelGivenUp,
+    /// The client was closed.
+    ClientClosed,
+}
+
 // === impl PublishError ===
 
 impl PublishError {
@@ -59,13 +76,20 @@ impl PublishError {
         routing_key: RoutingKey,
         detail: impl Into<String>,
     ) -> Self {
-        Self { kind, exchange, routing_key, detail: detail.into(), attempts: 1, source: None }
+        Self { kind, exchange, routing_key, detail: detail.into(), attempts: 1, unknown: None, source: None }
     }
 
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Says why it is not known whether the message is stored.
+    #[must_use]
+    pub const fn with_unknown_cause(mut self, cause: Option<UnknownCause>) -> Self {
+        self.unknown = cause;
         self
     }
 
@@ -89,6 +113,14 @@ impl PublishError {
     #[must_use]
     pub const fn kind(&self) -> PublishErrorKind {
         self.kind
+    }
+
+    /// Returns why it is not known whether the message is stored; `None` unless the kind is [`Unknown`](PublishErrorKind::Unknown).
+    ///
+    /// After several attempts it is that of the last one without a confirm.
+    #[must_use]
+    pub fn unknown_cause(&self) -> Option<UnknownCause> {
+        self.unknown.filter(|_| self.kind == PublishErrorKind::Unknown)
     }
 
     /// Returns the exchange the message was meant for.

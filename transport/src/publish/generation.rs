@@ -12,7 +12,7 @@ use std::{
 use garenne_shared::ExchangeName;
 
 use super::{
-    Confirmed, PublishErrorKind,
+    Confirmed, PublishErrorKind, UnknownCause,
     command::{Command, Encoded, Failure, Identities, Outcome},
     confirms::{Confirms, Verdict},
     lane::Lane,
@@ -160,7 +160,7 @@ impl Generation {
             let detail = format!(
                 "no confirm arrived within `publish.confirm_timeout`, {limit:?}; it may or may not be stored"
             );
-            publish.command.waiter.tell(Err(Failure::new(PublishErrorKind::Unknown, detail)));
+            publish.command.waiter.tell(Err(Failure::unknown(UnknownCause::ConfirmTimeout, detail)));
         }
         let is_hopeless =
             confirms.from(0).next().is_some_and(|(_, publish)| publish.due + self.limit / 2 <= now);
@@ -182,7 +182,7 @@ impl Generation {
             "the channel was given up before a confirm arrived ({reason}); it may or may not be stored"
         );
         for publish in inner.confirms.take() {
-            let failure = Failure::new(PublishErrorKind::Unknown, detail.clone());
+            let failure = Failure::unknown(UnknownCause::ChannelGivenUp, detail.clone());
             self.tell(&mut inner.overdue, publish.command, Err(failure));
         }
     }
@@ -251,7 +251,7 @@ impl Sink for Generation {
                 End::Refused { .. } if open == 1 => refused(cause()),
                 _ => {
                     let detail = "the channel was lost before a confirm arrived; it may or may not be stored";
-                    Failure::new(PublishErrorKind::Unknown, detail).because(cause())
+                    Failure::unknown(why_unknown(end), detail).because(cause())
                 }
             };
             self.tell(&mut inner.overdue, command, Err(outcome));
@@ -288,6 +288,15 @@ impl Overdue {
     fn remove(&self, command: &Command) {
         self.count.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(command.waiter.bytes(), Relaxed);
+    }
+}
+
+/// Says why nothing is known of the publishes that were under way.
+const fn why_unknown(end: &End) -> UnknownCause {
+    match end {
+        End::Refused { .. } => UnknownCause::ChannelClosed,
+        End::Lost(_) => UnknownCause::ConnectionLost,
+        End::Closed => UnknownCause::ChannelGivenUp,
     }
 }
 

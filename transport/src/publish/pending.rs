@@ -10,7 +10,7 @@ use garenne_shared::{ExchangeName, RoutingKey};
 use tokio::sync::oneshot;
 
 use super::{
-    PublishError, PublishErrorKind,
+    PublishError, UnknownCause,
     command::{Failure, Outcome},
 };
 
@@ -63,7 +63,7 @@ impl Sent {
         let outcome = ready!(Pin::new(&mut self.0).poll(cx));
         let outcome = outcome.unwrap_or_else(|_| {
             let detail = "the client was closed before a confirm arrived; it may or may not be stored";
-            Err(Failure::new(PublishErrorKind::Unknown, detail))
+            Err(Failure::unknown(UnknownCause::ClientClosed, detail))
         });
         Poll::Ready(outcome.map_err(|failure| failure.of(exchange, routing_key)))
     }
