@@ -3,6 +3,7 @@
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use garenne_producer::{Publish, PublishError, Publisher};
@@ -15,6 +16,7 @@ use crate::{
     Extensions, Failure, Outcome,
     facts::QueueFacts,
     tally::{Count, Tally},
+    waited::Waited,
     watch::Pulse,
 };
 
@@ -34,6 +36,8 @@ struct Delivery {
     environment: Arc<Environment>,
     liveness: Liveness,
     count: Count,
+    /// What is known of a message that comes from a retry tier.
+    waited: Option<Waited>,
     pulse: Pulse,
     extensions: Extensions,
     /// What is published once the handler has succeeded. Held for a push and never across an await.
@@ -58,7 +62,8 @@ pub(crate) struct Environment {
 // === impl Context ===
 
 impl Context {
-    pub(crate) fn new(incoming: Incoming, environment: Arc<Environment>, liveness: Liveness) -> Self {
+    pub(crate) fn new(mut incoming: Incoming, environment: Arc<Environment>, liveness: Liveness) -> Self {
+        let waited = Waited::take(&mut incoming, &environment.queue);
         if incoming.redelivered {
             environment.tally.writes_acquired(environment.client.capabilities().uncounted_nack);
         }
@@ -68,6 +73,7 @@ impl Context {
             environment,
             liveness,
             count,
+            waited,
             pulse: Pulse::default(),
             extensions: Extensions::default(),
             deferred: Mutex::default(),
@@ -114,7 +120,24 @@ impl Context {
     /// runs.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.delivery.count.failures.saturating_add(1)
+        let before = self.delivery.waited.as_ref().map_or(0, |waited| waited.attempts);
+        before.saturating_add(self.delivery.count.failures).saturating_add(1)
+    }
+
+    /// Returns when the first attempt failed, if the message has waited in a retry tier since.
+    #[must_use]
+    pub fn first_failed_at(&self) -> Option<SystemTime> {
+        self.delivery.waited.as_ref()?.first_failed_at
+    }
+
+    /// Returns the error of the last attempt, if the message has waited in a retry tier since.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.delivery.waited.as_ref().map(|waited| waited.report.message.as_str())
+    }
+
+    pub(crate) fn waited(&self) -> Option<&Waited> {
+        self.delivery.waited.as_ref()
     }
 
     pub(crate) fn count(&self) -> Count {

@@ -23,15 +23,22 @@ pub(crate) enum Disposition {
 #[derive(Debug)]
 pub(crate) enum Remedy {
     /// It is handed back, and counted as failed.
-    Retry {
-        report: Report,
-        /// The time until the next attempt.
-        delay: Duration,
-        /// How much of it the delivery is held here; the broker does the rest.
-        hold: Duration,
-    },
+    Retry { report: Report, retrying: Retrying },
+    /// It waits on: a retry tier handed it back before its time.
+    Wait { left: Duration },
     /// A copy goes to the dead-letter queue, then it is acknowledged.
     DeadLetter { report: Report },
+}
+
+/// How a delivery waits for its next attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retrying {
+    /// The time until the next attempt.
+    pub(crate) delay: Duration,
+    /// How much of it the queue itself does not delay.
+    pub(crate) hold: Duration,
+    /// Whether the delay is to be kept, and not only to be near.
+    pub(crate) exactly: bool,
 }
 
 // === impl Disposition ===
@@ -59,7 +66,12 @@ impl Remedy {
         match next_delay(consumer, cx) {
             Some(delay) => {
                 let (delay, by_broker) = (asked.unwrap_or(delay), broker_delay(cx));
-                Self::Retry { report, delay: delay.max(by_broker), hold: delay.saturating_sub(by_broker) }
+                let retrying = Retrying {
+                    delay: delay.max(by_broker),
+                    hold: delay.saturating_sub(by_broker),
+                    exactly: asked.is_some() || !consumer.retry.has_jitter(),
+                };
+                Self::Retry { report, retrying }
             }
             None => Self::DeadLetter { report },
         }
@@ -83,9 +95,10 @@ fn broker_delay(cx: &Context) -> Duration {
 /// The last attempt is ours, because what the broker takes away at its limit carries no error. A queue that does not count says no more than
 /// that there was a delivery before: a message that always fails would go round for ever, so the second failure is the last there.
 fn next_delay(consumer: &Consumer, cx: &Context) -> Option<Duration> {
-    let attempt = cx.attempt();
-    let uncounted = cx.redelivered() && !cx.count().counted;
-    let at_limit = cx.environment().facts.delivery_limit.is_some_and(|limit| attempt > limit);
+    let (attempt, count) = (cx.attempt(), cx.count());
+    let uncounted = cx.redelivered() && !count.counted;
+    // The queue counts from 0 again what comes back from a retry tier.
+    let at_limit = cx.environment().facts.delivery_limit.is_some_and(|limit| count.failures >= limit);
     if uncounted || at_limit {
         return None;
     }
@@ -107,7 +120,7 @@ pub(crate) fn exhausted(consumer: &Consumer, cx: &Context) -> Option<Report> {
     let by_policy = consumer.retry.max_attempts();
     let by_kind = (!count.counted).then_some(2);
     let last = [by_limit, by_policy, by_kind].into_iter().flatten().min()?;
-    (count.failures >= last).then(|| {
+    (cx.attempt() > last).then(|| {
         let message = format!(
             "its handler outlived its delivery {} times: the broker's consumer timeout is shorter than the handler takes",
             count.stale

@@ -12,12 +12,16 @@ mod dead_letter;
 mod hold;
 mod kept;
 mod publishes;
+mod tier;
 
 use garenne_transport::{Settlement, Unsettled};
 
 pub use self::hold::HOLD_MAX;
 use self::publishes::Published;
-pub(crate) use self::{copies::put_back_report, kept::Kept};
+pub(crate) use self::{
+    copies::{OURS, put_back_report},
+    kept::Kept,
+};
 use crate::{
     Context,
     disposition::{Disposition, Remedy},
@@ -43,18 +47,23 @@ pub(crate) async fn carry_out(work: &Work, handled: Handled) {
         Disposition::Failed(remedy) => remedy,
     };
     if !unsettled.is_current() {
-        let (Remedy::Retry { report, .. } | Remedy::DeadLetter { report }) = &remedy;
-        tracing::info!(
-            queue = %cx.queue(), id = cx.message_id(), attempt = cx.attempt(), kind = report.kind.as_str(), error = report.text(),
-            "message failed after its delivery had gone stale: it comes again by itself"
-        );
+        if let Remedy::Retry { report, .. } | Remedy::DeadLetter { report } = &remedy {
+            tracing::info!(
+                queue = %cx.queue(), id = cx.message_id(), attempt = cx.attempt(), kind = report.kind.as_str(), error = report.text(),
+                "message failed after its delivery had gone stale: it comes again by itself"
+            );
+        }
         return;
     }
     let settlement = match &remedy {
-        Remedy::Retry { report, delay, hold } => {
+        Remedy::Retry { report, retrying } => {
             work.metrics.retry();
-            hold::hold(work, &cx, report, (*delay, *hold), &unsettled).await
+            hold::hold(work, &cx, report, retrying, &unsettled).await
         }
+        Remedy::Wait { left } => match cx.waited() {
+            Some(waited) => hold::go_on(work, &cx, (waited, *left), &unsettled).await,
+            None => Some(Settlement::Release),
+        },
         Remedy::DeadLetter { report } => {
             work.metrics.dead_letter();
             dead_letter::send(work, &cx, report, &unsettled).await

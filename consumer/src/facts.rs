@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use garenne_shared::{ExchangeName, Headers, QueueName};
-use garenne_topology::{ContractLimit, DeadLetters, QueueContract, QueueKind};
+use garenne_topology::{ContractLimit, DeadLetters, QueueContract, QueueKind, RetryTier};
 use garenne_transport::Client;
 
 use crate::{Consumer, consumer::DeliveryLimit};
@@ -26,6 +26,8 @@ pub(crate) struct QueueFacts {
     pub(crate) stream: bool,
     /// The first and the longest delay of the retries that the broker delays, if it can.
     pub(crate) broker_delays: Option<(Duration, Duration)>,
+    /// Where messages wait for their next attempt, shortest first.
+    pub(crate) retry_tiers: Vec<RetryTier>,
 }
 
 // === impl QueueFacts ===
@@ -72,6 +74,7 @@ impl QueueFacts {
             dead_letter_queue,
             stream: contract.kind == QueueKind::Stream,
             broker_delays: broker_delays(&contract.declaration.arguments),
+            retry_tiers: contract.retry_tiers.clone(),
         }
     }
 
@@ -93,6 +96,7 @@ impl QueueFacts {
             dead_letter_queue: own.and_then(|key| QueueName::try_from(key.to_owned()).ok()),
             stream: arguments.text("x-queue-type") == Some("stream"),
             broker_delays: broker_delays(arguments),
+            retry_tiers: Vec::new(),
         }
     }
 }

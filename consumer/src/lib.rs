@@ -29,6 +29,7 @@ mod runner;
 mod service;
 mod shutdown;
 mod tally;
+mod waited;
 mod watch;
 mod work;
 

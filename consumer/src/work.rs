@@ -11,12 +11,13 @@ use garenne_transport::{Delivery, Settlement, Unsettled};
 use crate::{
     Context, Outcome,
     context::Environment,
-    disposition::{Disposition, exhausted},
+    disposition::{Disposition, Remedy, exhausted},
     ending::Ending,
     execute::{self, Kept},
     late::{self, Late},
     metric::Metrics,
     pipeline::Pipeline,
+    waited::Waited,
     watch::Watch,
 };
 
@@ -51,6 +52,10 @@ impl Work {
             tracing::info!(%queue, id, "message was handled before its delivery went stale: acknowledged now");
             unsettled.settle(Settlement::Ack);
             return None;
+        }
+        if let Some(left) = cx.waited().and_then(Waited::still) {
+            let disposition = Disposition::Failed(Remedy::Wait { left });
+            return Some(Handled { cx, disposition, unsettled });
         }
         let consumer = self.pipeline.consumer();
         let known = execute::put_back_report(&cx).or_else(|| exhausted(consumer, &cx));

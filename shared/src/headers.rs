@@ -24,6 +24,12 @@ pub mod header {
     pub const ERROR_CHAIN: &str = "garenne-error-chain";
     /// When it failed last (timestamp).
     pub const FAILED_AT: &str = "garenne-failed-at";
+    /// When it failed first (timestamp).
+    pub const FIRST_FAILED_AT: &str = "garenne-first-failed-at";
+    /// Marks a message that waits for its next attempt (true).
+    pub const RETRY: &str = "garenne-retry";
+    /// When that attempt is due, in milliseconds since 1970, where the place it waits in does not say.
+    pub const RETRY_AT: &str = "garenne-retry-at";
     /// The queue in which it failed.
     pub const ORIGIN_QUEUE: &str = "garenne-origin-queue";
     /// The exchange to which it was first published.

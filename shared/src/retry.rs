@@ -162,6 +162,12 @@ impl Retry {
         if self.custom.is_some() || self.plan.jitter { None } else { self.plan.linear() }
     }
 
+    /// Returns whether each delay is drawn anew.
+    #[must_use]
+    pub const fn has_jitter(&self) -> bool {
+        self.plan.jitter
+    }
+
     /// Returns whether the delays come from a function, which no file can hold.
     #[must_use]
     pub const fn is_custom(&self) -> bool {

@@ -195,3 +195,30 @@ async fn retries_that_the_broker_delays_for_hours_go_by_its_clock() {
     running.stop().await.expect("it ends cleanly");
     client.close().await;
 }
+
+/// A doubling policy of 1 h to 4 h: retries after 1, 3, 7 and 11 hours, each from a tier of its own.
+#[tokio::test]
+async fn retries_that_wait_in_tiers_for_hours_go_by_the_brokers_clock() {
+    let work = Queue::quorum("work").retry(Retry::exponential(HOUR..=4 * HOUR).attempts(5)).dead_letter();
+    let (broker, client) = start(Topology::new().queue(work.clone())).await;
+    let diary = Diary::default();
+    let attempts = diary.clone();
+    let handler = move |_: Job, cx: Context| {
+        attempts.note(cx.attempt().to_string());
+        std::future::ready(Err(Failure::retry("the shop is closed")))
+    };
+    let running = Workshop::serve(Service::new(&client).consume(Consumer::of(&work).handle(handler)));
+    Publisher::new(&client).publish(&Job { number: 1 }).await.expect("it is confirmed");
+    for (failed, hours) in [1_u32, 2, 4, 4].into_iter().enumerate() {
+        diary.reaches(failed + 1).await;
+        let tier = format!("garenne.retry.v1.{}", hours * 3_600_000);
+        broker.wait_until(|state| state.ready(&tier) == 1 && state.unacked("work") == 0).await;
+        broker.advance(hours * HOUR - Duration::from_millis(1));
+        assert_eq!(diary.entries().len(), failed + 1, "it comes after {hours} h and not before");
+        broker.advance(Duration::from_millis(1));
+    }
+    broker.wait_until(|state| state.ready("work.dlq") == 1).await;
+    assert_eq!(diary.entries(), ["1", "2", "3", "4", "5"]);
+    running.stop().await.expect("it ends cleanly");
+    client.close().await;
+}

@@ -28,6 +28,7 @@ mod order;
 mod problem;
 mod queue;
 mod routes;
+mod tier;
 mod topology;
 mod validate;
 mod warning;
@@ -41,6 +42,7 @@ pub use self::{
         ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Overflow, Queue,
         QueueContract, QueueDefinition, QueueKind, QuorumQueue, StreamQueue,
     },
+    tier::RetryTier,
     topology::Topology,
     warning::{Warning, WarningKind},
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use garenne_shared::{ExchangeName, QueueName};
 
 use crate::{
-    Binding, Declaration, Destination, Exchange, QueueDefinition, Topology,
+    Binding, Declaration, Destination, Exchange, QueueDefinition, RetryTier, Topology,
     binding::Source,
     routes::{Follow, Routes},
 };
@@ -23,9 +23,13 @@ pub(crate) fn declarations(topology: &Topology) -> Vec<Declaration> {
     for exchange in topology.exchanges() {
         order.exchange(exchange);
     }
+    let tiers: BTreeSet<RetryTier> =
+        topology.queues().iter().flat_map(QueueDefinition::retry_tiers).collect();
+    order.out.extend(tiers.iter().map(|tier| tier.exchange_declaration()));
     for exchange in topology.exchanges() {
         order.bindings(&exchange.sources, &Destination::Exchange(exchange.name.clone()));
     }
+    order.out.extend(tiers.iter().filter_map(|tier| tier.queue_declarations()).flatten());
     order.queues();
     order.out
 }
@@ -144,6 +148,29 @@ mod tests {
             "orders to queue billing",
             "orders to queue audit",
             "rest to queue audit",
+        ];
+        assert_eq!(shown(&topology), expected);
+    }
+
+    #[test]
+    fn tiers_are_declared_once_and_before_the_queues_that_use_them() {
+        let second = Duration::from_secs(1);
+        let policy = garenne_shared::Retry::exponential(second..=2 * second);
+        let topology = Topology::new()
+            .exchange(Exchange::topic("orders"))
+            .queue(Queue::quorum("a").bind("orders", "#").retry(policy.clone()).without_dead_letter())
+            .queue(Queue::classic("b").retry(policy));
+        let expected = [
+            "exchange orders",
+            "exchange garenne.retry.v1.1000",
+            "exchange garenne.retry.v1.2000",
+            "queue garenne.retry.v1.1000",
+            "garenne.retry.v1.1000 to queue garenne.retry.v1.1000",
+            "queue garenne.retry.v1.2000",
+            "garenne.retry.v1.2000 to queue garenne.retry.v1.2000",
+            "queue a",
+            "queue b",
+            "orders to queue a",
         ];
         assert_eq!(shown(&topology), expected);
     }

@@ -11,7 +11,7 @@ mod stream;
 
 use std::fmt;
 
-use garenne_shared::QueueName;
+use garenne_shared::{QueueName, Retry};
 
 pub use self::{
     classic::ClassicQueue,
@@ -25,7 +25,7 @@ pub(crate) use self::{
     dead_letter::{DeadLetter, dead_letter_queue, dead_letter_queue_name},
     quorum::DeliveryLimit,
 };
-use crate::{QueueDeclaration, binding::Source};
+use crate::{QueueDeclaration, RetryTier, binding::Source, tier};
 
 /// Starts the definition of a queue.
 ///
@@ -148,6 +148,22 @@ impl QueueDefinition {
         match self.dead_letter()? {
             DeadLetter::Own => dead_letter_queue_name(self.name()),
             DeadLetter::To { .. } | DeadLetter::Without => None,
+        }
+    }
+
+    pub(crate) const fn retry(&self) -> Option<&Retry> {
+        match self {
+            Self::Quorum(queue) => queue.retry.as_ref(),
+            Self::Classic(queue) => queue.retry.as_ref(),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Returns the tiers that its retry policy needs: none where RabbitMQ 4.3 delays in the queue itself.
+    pub(crate) fn retry_tiers(&self) -> Vec<RetryTier> {
+        match self {
+            Self::Quorum(queue) if queue.broker_delays().is_some() => Vec::new(),
+            _ => self.retry().map(tier::tiers).unwrap_or_default(),
         }
     }
 

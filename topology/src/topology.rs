@@ -91,7 +91,7 @@ impl Topology {
     ///
     /// Exchanges come first, alternates before those that hand over to them, then the bindings between exchanges. Then come the
     /// queues that dead letters go to, with their bindings; then the other queues; and their bindings at last. So nothing is routed to
-    /// a queue before the place is ready where it would be dead-lettered.
+    /// a queue before the place is ready where it would be dead-lettered. The [tiers](crate::RetryTier) of retry policies precede the queues.
     ///
     /// The topology should be [valid](Self::validate): of two objects with one name, only the first is declared.
     #[must_use]

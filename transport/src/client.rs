@@ -235,7 +235,8 @@ impl Client {
         Ok(applied)
     }
 
-    /// Deletes the queues and exchanges that the topology declares, with the messages in them; external objects stay.
+    /// Deletes the queues and exchanges that the topology declares, with the messages in them; external objects stay, and so do
+    /// retry tiers, which are shared.
     ///
     /// For what was declared for a test or a single run. To delete what does not exist succeeds. A lost connection is waited
     /// for, up to `connection.rpc_timeout` for each object.

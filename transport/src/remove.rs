@@ -1,6 +1,6 @@
 //! Deletes what a topology declares.
 
-use garenne_topology::{Declaration, Topology};
+use garenne_topology::{Declaration, RetryTier, Topology};
 
 use crate::{
     Error,
@@ -14,6 +14,9 @@ pub(crate) async fn delete(link: &Link, topology: &Topology) -> Result<(), Error
     for declaration in topology.declarations().iter().rev() {
         let request = match declaration {
             Declaration::Binding(_) => continue,
+            // Messages of other queues and services may wait in there.
+            Declaration::Queue(queue) if RetryTier::is_tier(queue.name.as_str()) => continue,
+            Declaration::Exchange(exchange) if RetryTier::is_tier(exchange.name.as_str()) => continue,
             Declaration::Queue(queue) => Request::DeleteQueue(&queue.name),
             Declaration::Exchange(exchange) => Request::DeleteExchange(&exchange.name),
         };

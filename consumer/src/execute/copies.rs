@@ -6,7 +6,7 @@ use garenne_shared::{
     ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header,
 };
 
-use garenne_topology::DeadLetters;
+use garenne_topology::{DeadLetters, RetryTier};
 
 use crate::{Consumer, Context, report::Report};
 
@@ -35,12 +35,15 @@ const STRIPPED: [&str; 11] = [
 ];
 
 /// The headers in which the copy describes the failure.
-const OURS: [&str; 11] = [
+pub(crate) const OURS: [&str; 14] = [
     header::ERROR_KIND,
     header::ERROR_MESSAGE,
     header::ERROR_CHAIN,
     header::ATTEMPTS,
     header::FAILED_AT,
+    header::FIRST_FAILED_AT,
+    header::RETRY,
+    header::RETRY_AT,
     header::ORIGIN_QUEUE,
     header::ORIGIN_EXCHANGE,
     header::ORIGIN_ROUTING_KEY,
@@ -130,6 +133,27 @@ fn is_put_back(cx: &Context) -> bool {
         && headers.text(header::ORIGIN_QUEUE) == Some(cx.queue().as_str())
 }
 
+/// Makes the copy that waits in a retry tier: the tier hands it back to the queue that its routing key names.
+///
+/// `due` is when the next attempt is due, where the tier alone does not say; `failed` how many attempts have failed.
+pub(super) fn for_tier(
+    cx: &Context,
+    report: &Report,
+    failed: u32,
+    (tier, due): (RetryTier, Option<SystemTime>),
+) -> Result<Outgoing, NameError> {
+    let mut to = Target::queue(cx.queue())?;
+    to.exchange = tier.exchange();
+    let mut copy = copy(Form::Whole, &to, cx, report)?;
+    let headers = &mut copy.metadata.headers;
+    headers.insert(header::ATTEMPTS, failed);
+    headers.insert(header::RETRY, true);
+    if let Some(due) = due.and_then(|due| due.duration_since(UNIX_EPOCH).ok()) {
+        headers.insert(header::RETRY_AT, i64::try_from(due.as_millis()).unwrap_or(i64::MAX));
+    }
+    Ok(copy)
+}
+
 /// Makes a copy that says so much of the failure.
 pub(super) fn copy(form: Form, to: &Target, cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
     let routing_key = match &to.routing_key {
@@ -183,8 +207,13 @@ fn describe(headers: &mut Headers, form: Form, cx: &Context, report: &Report) {
     headers.insert(header::ORIGIN_EXCHANGE, cx.exchange());
     headers.insert(header::ORIGIN_ROUTING_KEY, cx.routing_key());
     headers.insert(header::SERVICE, cx.service());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    headers.insert(header::FAILED_AT, HeaderValue::Timestamp(now.as_secs()));
+    let now = SystemTime::now();
+    for (name, time) in
+        [(header::FAILED_AT, now), (header::FIRST_FAILED_AT, cx.first_failed_at().unwrap_or(now))]
+    {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        headers.insert(name, HeaderValue::Timestamp(since.as_secs()));
+    }
 }
 
 /// Cuts a text at a character boundary.

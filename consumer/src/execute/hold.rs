@@ -1,10 +1,14 @@
-//! A failed delivery that waits for its next attempt.
+//! A failed delivery that waits for its next attempt: in the queue, in a retry tier, or here.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
 
 use garenne_transport::{Settlement, Unsettled};
 
-use crate::{Context, late, report::Report, work::Work};
+use super::tier::{self, Waiting};
+use crate::{Context, disposition::Retrying, late, report::Report, waited::Waited, work::Work};
 
 /// The longest time that a failed delivery is held before it is handed back: 60 s.
 ///
@@ -16,10 +20,23 @@ pub(super) async fn hold(
     work: &Work,
     cx: &Context,
     report: &Report,
-    (delay, hold): (Duration, Duration),
+    retry: &Retrying,
     unsettled: &Unsettled,
 ) -> Option<Settlement> {
+    let Retrying { delay, hold, exactly } = *retry;
     let (queue, id, attempt, kind) = (cx.queue(), cx.message_id(), cx.attempt(), report.kind.as_str());
+    let (environment, clock) = (&work.environment, work.environment.client.clock());
+    if let Some(tier) = tier::choose(&environment.facts.retry_tiers, hold, exactly) {
+        let due = (exactly && tier.delay() < hold).then(|| SystemTime::now() + hold);
+        tracing::info!(
+            %queue, id, attempt, ?delay, kind, error = report.text(), tier = %tier.exchange(),
+            "message will be tried again, and waits in a retry tier"
+        );
+        match tier::wait(work, cx, report, attempt, (tier, due), unsettled).await {
+            Waiting::There(settlement) => return settlement,
+            Waiting::Refused => {}
+        }
+    }
     if hold > HOLD_MAX && !work.cut_delay_told.swap(true, Relaxed) {
         tracing::warn!(
             %queue, delay = ?hold, limit = ?HOLD_MAX,
@@ -31,7 +48,6 @@ pub(super) async fn hold(
     if hold.is_zero() {
         return Some(Settlement::Requeue);
     }
-    let clock = work.environment.client.clock();
     tokio::select! {
         biased;
         how = late::stale(&work.environment.client, unsettled) => {
@@ -40,5 +56,30 @@ pub(super) async fn hold(
         }
         () = work.environment.stopping.cancelled() => Some(Settlement::Requeue),
         () = clock.sleep(hold) => Some(Settlement::Requeue),
+    }
+}
+
+/// Lets a message go on waiting that a retry tier has handed back before its time; `None` if it went stale before.
+pub(super) async fn go_on(
+    work: &Work,
+    cx: &Context,
+    (waited, left): (&Waited, Duration),
+    unsettled: &Unsettled,
+) -> Option<Settlement> {
+    let environment = &work.environment;
+    if let Some(tier) = tier::choose(&environment.facts.retry_tiers, left, true) {
+        let due = (tier.delay() < left).then(|| SystemTime::now() + left);
+        match tier::wait(work, cx, &waited.report, waited.attempts, (tier, due), unsettled).await {
+            Waiting::There(settlement) => return settlement,
+            Waiting::Refused => {}
+        }
+    }
+    let clock = environment.client.clock();
+    // Handed back uncounted: it has not been tried.
+    tokio::select! {
+        biased;
+        () = unsettled.stale() => None,
+        () = environment.stopping.cancelled() => Some(Settlement::Release),
+        () = clock.sleep(left.min(HOLD_MAX)) => Some(Settlement::Release),
     }
 }

@@ -58,7 +58,8 @@ impl ClassicQueue {
     limit_methods!();
     dead_letter_methods!();
     retry_methods! {
-        /// The consumer holds the delivery meanwhile: a classic queue does not delay.
+        /// A failed message waits in a [tier](crate::RetryTier), which is declared along: the consumer publishes a copy there, and
+        /// acknowledges the message once that is confirmed. Delays under a second are waited for by the consumer.
     }
 
     /// Says what happens when it is full (`x-overflow`).

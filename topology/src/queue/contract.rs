@@ -3,7 +3,7 @@
 use garenne_shared::{ExchangeName, QueueName, Retry, RoutingKey};
 
 use super::{DeadLetter, DeliveryLimit, QueueDefinition, QueueKind, dead_letter_queue_name};
-use crate::QueueDeclaration;
+use crate::{QueueDeclaration, RetryTier};
 
 /// What a consumer must know of its queue, written once, in the topology: [`QueueDefinition::contract`] gives it.
 ///
@@ -21,6 +21,8 @@ pub struct QueueContract {
     pub dead_letters: DeadLetters,
     /// How a failed delivery is tried again; `None` leaves it to the consumer.
     pub retry: Option<Retry>,
+    /// Where messages wait for their next attempt that the broker does not delay in the queue itself, shortest first.
+    pub retry_tiers: Vec<RetryTier>,
 }
 
 /// How many deliveries of a message may fail before the broker gives it up.
@@ -99,17 +101,14 @@ impl QueueDefinition {
             }
             Some(DeadLetter::Without) | None => DeadLetters::None,
         };
-        let retry = match self {
-            Self::Quorum(queue) => queue.retry.clone(),
-            Self::Classic(queue) => queue.retry.clone(),
-            Self::Stream(_) => None,
-        };
+        let (retry, retry_tiers) = (self.retry().cloned(), self.retry_tiers());
         QueueContract {
             declaration: self.declaration(),
             kind: self.kind(),
             delivery_limit,
             dead_letters,
             retry,
+            retry_tiers,
         }
     }
 }
@@ -166,6 +165,7 @@ mod tests {
         ] {
             let contract = QueueContract::from(&Queue::quorum("q").retry(other.clone()).delivery_limit(9));
             assert!(!contract.broker_delays(), "{other:?}");
+            assert_eq!(contract.retry_tiers.is_empty(), other == Retry::fixed(Duration::ZERO), "{other:?}");
             assert_eq!((contract.delivery_limit, contract.retry), (ContractLimit::Failures(9), Some(other)));
         }
     }

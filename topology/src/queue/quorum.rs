@@ -70,7 +70,11 @@ impl QuorumQueue {
     retry_methods! {
         /// With a linear or fixed policy without jitter, a broker of RabbitMQ 4.3 or later delays by itself
         /// (`x-delayed-retry-type` `failed`, <https://www.rabbitmq.com/docs/quorum-queues#delayed-retry>): a failed message takes no place of
-        /// the prefetch meanwhile, and what a lost connection hands back is delayed as well. Otherwise the consumer holds the delivery.
+        /// the prefetch meanwhile, and what a lost connection hands back is delayed as well. An older broker does not: the consumer holds
+        /// the delivery, for a minute at most.
+        ///
+        /// With any other policy a failed message waits in a [tier](crate::RetryTier), which is declared along: the consumer publishes a copy
+        /// there, and acknowledges the message once that is confirmed. Delays under a second are waited for by the consumer.
         ///
         /// A limit of attempts is also the delivery limit of the queue, one failure above, unless
         /// [`delivery_limit`](Self::delivery_limit) says another.
@@ -139,7 +143,7 @@ impl QuorumQueue {
     }
 
     /// Returns the first and the longest delay that the broker carries out by itself.
-    fn broker_delays(&self) -> Option<(Duration, Duration)> {
+    pub(super) fn broker_delays(&self) -> Option<(Duration, Duration)> {
         self.retry.as_ref()?.linear_delays().filter(|(first, _)| !first.is_zero())
     }
 
