@@ -17,6 +17,7 @@ mod consume_share;
 mod consuming;
 #[path = "../suite/contracts.rs"]
 mod contracts;
+mod crash_points;
 #[path = "../suite/dead_letter_copies.rs"]
 mod dead_letter_copies;
 #[path = "../suite/dead_letters.rs"]

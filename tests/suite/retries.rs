@@ -126,9 +126,9 @@ async fn what_waits_in_a_tier_comes_back_as_it_was(queue: QueueDefinition) {
     let publisher = workshop.publisher();
     let publish = publisher.publish(&Job { number: 7 }).exchange("jobs").routing_key("a.b").message_id("m-7");
     // It would be over while the message waits.
-    publish.expires_in(Duration::from_millis(900)).header("tenant", "t1").await.unwrap();
+    publish.expires_in(Duration::from_millis(900)).header("tenant", "t1").await.expect("it is routed");
     let dead = workshop.dead_letter().await;
-    running.stop().await.unwrap();
+    running.stop().await.expect("it ends cleanly");
     let same = "7 of jobs/a.b Some(\"m-7\") Some(900ms) [\"tenant\"]";
     let expected: Vec<_> = ["first", "no 1", "no 2"].iter().map(|error| format!("{same} {error}")).collect();
     assert_eq!(diary.entries(), expected);
