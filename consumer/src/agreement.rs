@@ -1,7 +1,7 @@
 //! Compares what a consumer knows of its queue with the broker, before the first message.
 
 use garenne_shared::QueueName;
-use garenne_topology::DeadLetters;
+use garenne_topology::{DeadLetters, QueueContract, Topology};
 use garenne_transport::{Client, Error, ErrorKind};
 
 use crate::{Consumer, HOLD_MAX, facts::QueueFacts};
@@ -26,6 +26,7 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
         return Ok(());
     };
     unless_refused(client.compare_queue(&contract.declaration).await)?;
+    find_tiers(contract, client).await?;
     match (&consumer.dead_letter_queue, &contract.dead_letters) {
         (Some(dead_letter_queue), _) => {
             let found = unless_refused(client.queue_info(dead_letter_queue).await.map(|_| ()));
@@ -40,6 +41,29 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
         }
         (None, _) => Ok(()),
     }
+}
+
+/// Looks for the tiers that the retry policy of a queue needs.
+async fn find_tiers(contract: &QueueContract, client: &Client) -> Result<(), Error> {
+    let (Some(first), Some(longest)) = (contract.retry_tiers.first(), contract.retry_tiers.last()) else {
+        return Ok(());
+    };
+    let tiers = contract.retry_tiers.iter().fold(Topology::new(), |topology, tier| {
+        topology.external_exchange(tier.exchange()).external_queue(tier.queue())
+    });
+    let queue = contract.queue();
+    unless_refused(client.verify(&tiers).await.map(|_| ())).map_err(|error| {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        let message = format!(
+            "queue `{queue}` has a retry policy, and needs its retry tiers; apply the topology before the service starts"
+        );
+        Error::new(ErrorKind::NotFound, message).with_source(error)
+    })?;
+    let (first, longest) = (first.delay(), longest.delay());
+    tracing::info!(%queue, tiers = contract.retry_tiers.len(), ?first, ?longest, "failed messages wait in retry tiers");
+    Ok(())
 }
 
 /// Says who delays the retries of a queue, where the broker could.

@@ -192,8 +192,8 @@ impl Consumer {
     /// Sets how a failed delivery is tried again, where the topology does not say (`retry` of the queue).
     ///
     /// The default is exponential from 100 ms to 5 s, with jitter. The delivery is held for the delay and takes a place of the prefetch
-    /// meanwhile; a delay longer than [`HOLD_MAX`](crate::HOLD_MAX) is cut to it. A queue with a linear or fixed policy in the topology
-    /// does without: a broker of RabbitMQ 4.3 or later delays it by itself.
+    /// meanwhile; a delay longer than [`HOLD_MAX`](crate::HOLD_MAX) is cut to it. A policy in the topology does without: what fails waits in
+    /// the broker.
     ///
     /// The last attempt is the policy's (`attempts`) or the one that the [delivery limit](Self::delivery_limit) allows, whichever comes
     /// first; its failure goes to the dead-letter queue.

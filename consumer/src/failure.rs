@@ -66,15 +66,16 @@ pub trait OrFailure<T> {
 // === impl Failure ===
 
 impl Failure {
-    /// Asks for another attempt, after the consumer's retry delay.
+    /// Asks for another attempt, after the delay of the queue's retry policy, or of the consumer's.
     pub fn retry(error: impl Into<BoxError>) -> Self {
         Self { decision: Decision::Retry, kind: FailureKind::Handler, error: error.into() }
     }
 
     /// Asks for another attempt after `delay`.
     ///
-    /// The consumer holds the delivery meanwhile; it takes a place of the prefetch, but none of the concurrency. A longer delay than
-    /// [`HOLD_MAX`](crate::HOLD_MAX) is cut to it, and a warning says so once. At shutdown the wait ends at once. After the last
+    /// A queue with retry tiers keeps the message in them, for as long as the delay is, to a second. For any other the consumer holds the
+    /// delivery meanwhile; it takes a place of the prefetch, but none of the concurrency. A longer delay than
+    /// [`HOLD_MAX`](crate::HOLD_MAX) is cut to it then, and a warning says so once; at shutdown the wait ends at once. After the last
     /// attempt the message goes to the dead-letter queue instead.
     pub fn retry_after(delay: Duration, error: impl Into<BoxError>) -> Self {
         Self { decision: Decision::RetryAfter(delay), kind: FailureKind::Handler, error: error.into() }

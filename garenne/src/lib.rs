@@ -83,6 +83,11 @@ pub mod prelude {
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+/// The guide to retries, whose example runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retries.md")]
+struct Retries;
+
 /// The guide to what can be added, whose examples run with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/extending.md")]

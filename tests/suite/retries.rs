@@ -183,15 +183,21 @@ async fn what_waits_in_a_tier_takes_no_place_and_needs_nobody() {
 async fn a_message_whose_tier_is_missing_is_held_and_tried_again() {
     let queue = work(doubling());
     let workshop = Workshop::with(Topology::new().queue(queue.clone())).await;
+    let diary = Diary::default();
+    let running = workshop.run(consumer(&queue, &diary, 1));
+    workshop.jobs(1..2).await;
+    diary.reaches(1).await;
     workshop.vhost.delete_queue("garenne.retry.v1.1000").await;
     let admin = workshop.vhost.admin();
     admin.delete(&format!("/exchanges/{}/garenne.retry.v1.2000", workshop.vhost.name())).await;
-    let diary = Diary::default();
-    let running = workshop.run(consumer(&queue, &diary, 1));
     workshop.jobs(0..1).await;
     workshop.holds("work.dlq", 1).await;
     running.stop().await.unwrap();
-    assert_eq!(diary.entries(), ["0 1", "0 2", "0 3"]);
+    assert_eq!(diary.entries(), ["1 1", "0 1", "0 2", "0 3"]);
+    // From the start it is told at the start.
+    let service = Service::new(&workshop.client).consume(consumer(&queue, &diary, 1));
+    let error = service.run_until(std::future::pending::<()>()).await.expect_err("it does not start");
+    assert!(error.to_string().contains("needs its retry tiers"), "{error}");
 }
 
 #[tokio::test]

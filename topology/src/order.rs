@@ -29,7 +29,7 @@ pub(crate) fn declarations(topology: &Topology) -> Vec<Declaration> {
     for exchange in topology.exchanges() {
         order.bindings(&exchange.sources, &Destination::Exchange(exchange.name.clone()));
     }
-    order.out.extend(tiers.iter().filter_map(|tier| tier.queue_declarations()).flatten());
+    order.out.extend(tiers.iter().flat_map(|tier| tier.queue_declarations()));
     order.queues();
     order.out
 }

@@ -39,8 +39,16 @@ impl RetryTier {
 
     /// Returns the name of its exchange, which is that of its queue.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a prefix and a number are a name")]
     pub fn exchange(self) -> ExchangeName {
-        self.name().try_into().unwrap_or(ExchangeName::DEFAULT)
+        self.name().try_into().expect("a prefix and a number are a name")
+    }
+
+    /// Returns the name of its queue, which is that of its exchange.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a prefix and a number are a name")]
+    pub fn queue(self) -> QueueName {
+        self.name().try_into().expect("a prefix and a number are a name")
     }
 
     /// Returns whether an exchange or a queue of this name is a tier: it is shared, and not one topology's to delete.
@@ -61,8 +69,8 @@ impl RetryTier {
     }
 
     /// Returns the declarations of its queue and of the binding.
-    pub(crate) fn queue_declarations(self) -> Option<[Declaration; 2]> {
-        let name = QueueName::try_from(self.name()).ok()?;
+    pub(crate) fn queue_declarations(self) -> [Declaration; 2] {
+        let name = self.queue();
         let mut arguments = Headers::new();
         arguments.insert("x-queue-type", "quorum");
         arguments.insert("x-message-ttl", i64::try_from(self.millis).unwrap_or(i64::MAX));
@@ -82,7 +90,7 @@ impl RetryTier {
             routing_key: RoutingKey::from_static(""),
             arguments: Headers::new(),
         };
-        Some([Declaration::Queue(queue), Declaration::Binding(binding)])
+        [Declaration::Queue(queue), Declaration::Binding(binding)]
     }
 
     fn name(self) -> String {
@@ -167,8 +175,7 @@ mod tests {
     fn a_tier_hands_back_to_the_queue_that_the_key_names() {
         let tier = RetryTier::new(second(5));
         assert!(RetryTier::is_tier(tier.exchange().as_str()) && !RetryTier::is_tier("billing"));
-        let Some([Declaration::Queue(queue), Declaration::Binding(binding)]) = tier.queue_declarations()
-        else {
+        let [Declaration::Queue(queue), Declaration::Binding(binding)] = tier.queue_declarations() else {
             panic!("a queue and its binding")
         };
         assert_eq!((queue.name.as_str(), &binding.source), ("garenne.retry.v1.5000", &tier.exchange()));
