@@ -1,6 +1,6 @@
 //! From a delivery to the outcome of its handling: layers, route, decode, handle. Whatever happens is an outcome.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use garenne_shared::Codecs;
 use garenne_transport::{Client, Clock};
@@ -75,6 +75,10 @@ impl Pipeline {
             Ok(handling) => handling,
             Err(panic) => return panic.into(),
         };
+        // Most handlers end at once, and need no timer.
+        if let Poll::Ready(outcome) = futures_util::poll!(&mut handling) {
+            return outcome;
+        }
         let Some(deadline) = deadline else { return handling.await };
         match self.clock.timeout_at(deadline, &mut handling).await {
             Ok(outcome) => outcome,
