@@ -34,7 +34,6 @@ impl Clock {
 
     /// Returns the present.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "whoever asks for the present has a clock")]
     pub fn now(&self) -> Instant {
         // That of the standard library cannot be paused.
         Instant::from_std(std::time::Instant::now())
