@@ -115,7 +115,7 @@ impl Context {
 
     /// Returns which attempt this is, counted from 1.
     ///
-    /// Quorum queues count; a classic queue only says that it delivered the message before, which makes this 2. A count that the queue
+    /// Quorum queues count, and so does a message that waits in a retry tier, in a header; a classic queue only says that it delivered the message before, which makes this 2. A count that the queue
     /// did not write, but a publisher, is not one. An attempt whose handler outlived its delivery counts, too, as long as this service
     /// runs.
     #[must_use]

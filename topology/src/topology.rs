@@ -82,7 +82,8 @@ impl Topology {
         &self.external_queues
     }
 
-    /// Returns the name of every queue that is declared, the dead-letter queues that are declared along included.
+    /// Returns the name of every queue that is declared, the dead-letter queues that are declared along included, without
+    /// retry tiers.
     pub fn queue_names(&self) -> impl Iterator<Item = QueueName> {
         self.all_queues().into_iter().map(|queue| queue.name().clone())
     }
