@@ -1,8 +1,9 @@
-//! The binary `garenne`: the demo, the embedded broker and the benchmarks.
+//! The binary `garenne`: the demo, the embedded broker, the benchmarks, and topologies explained.
 
 mod bench;
 mod broker;
 mod demo;
+mod topology;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ enum Command {
     Broker(broker::Args),
     /// Measures publishing or consuming through the typed API.
     Bench(bench::Args),
+    /// Explains a topology file.
+    Topology(topology::Args),
 }
 
 #[tokio::main]
@@ -35,6 +38,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Broker(args) => broker::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Topology(args) => topology::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the one place where this binary reports why it failed")]

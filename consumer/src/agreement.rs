@@ -20,13 +20,13 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
             "the retry policy has more attempts than the delivery limit of the queue allows: the limit ends them"
         );
     }
-    say_who_delays(consumer, facts, client);
     let Some(contract) = &consumer.contract else {
         assume(consumer, facts, client).await;
         return Ok(());
     };
     unless_refused(client.compare_queue(&contract.declaration).await)?;
     find_tiers(contract, client).await?;
+    say_where_failures_wait(contract, client);
     match (&consumer.dead_letter_queue, &contract.dead_letters) {
         (Some(dead_letter_queue), _) => {
             let found = unless_refused(client.queue_info(dead_letter_queue).await.map(|_| ()));
@@ -45,9 +45,9 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
 
 /// Looks for the tiers that the retry policy of a queue needs.
 async fn find_tiers(contract: &QueueContract, client: &Client) -> Result<(), Error> {
-    let (Some(first), Some(longest)) = (contract.retry_tiers.first(), contract.retry_tiers.last()) else {
+    if contract.retry_tiers.is_empty() {
         return Ok(());
-    };
+    }
     let tiers = contract.retry_tiers.iter().fold(Topology::new(), |topology, tier| {
         topology.external_exchange(tier.exchange()).external_queue(tier.queue())
     });
@@ -60,23 +60,20 @@ async fn find_tiers(contract: &QueueContract, client: &Client) -> Result<(), Err
             "queue `{queue}` has a retry policy, and needs its retry tiers; apply the topology before the service starts"
         );
         Error::new(ErrorKind::NotFound, message).with_source(error)
-    })?;
-    let (first, longest) = (first.delay(), longest.delay());
-    tracing::info!(%queue, tiers = contract.retry_tiers.len(), ?first, ?longest, "failed messages wait in retry tiers");
-    Ok(())
+    })
 }
 
-/// Says who delays the retries of a queue, where the broker could.
-fn say_who_delays(consumer: &Consumer, facts: &QueueFacts, client: &Client) {
-    let (queue, capabilities) = (&consumer.queue, client.capabilities());
-    let Some((first, longest)) = facts.broker_delays else { return };
-    if capabilities.delayed_retry {
-        tracing::info!(%queue, ?first, ?longest, "the broker delays retries (x-delayed-retry-type)");
-    } else {
+/// Says where the failed messages of a queue wait, and warns if the broker cannot do what the queue is declared for.
+fn say_where_failures_wait(contract: &QueueContract, client: &Client) {
+    let (queue, capabilities) = (contract.queue(), client.capabilities());
+    let mechanism = contract.retry_mechanism(capabilities.delayed_retry);
+    if contract.broker_delays() && !capabilities.delayed_retry {
         tracing::warn!(
-            %queue, ?first, ?longest, version = capabilities.version, limit = ?HOLD_MAX,
+            %queue, version = capabilities.version, limit = ?HOLD_MAX,
             "the broker cannot delay retries, as RabbitMQ does from 4.3 on: failed deliveries are held, and longer delays cut"
         );
+    } else {
+        tracing::info!(%queue, guarantee = mechanism.guarantee(), "failed messages wait {mechanism}");
     }
 }
 

@@ -9,15 +9,15 @@
 
 mod copies;
 mod dead_letter;
-mod hold;
 mod kept;
 mod publishes;
 mod tier;
+mod wait;
 
 use garenne_transport::{Settlement, Unsettled};
 
-pub use self::hold::HOLD_MAX;
 use self::publishes::Published;
+pub use self::wait::HOLD_MAX;
 pub(crate) use self::{
     copies::{OURS, put_back_report},
     kept::Kept,
@@ -58,10 +58,10 @@ pub(crate) async fn carry_out(work: &Work, handled: Handled) {
     let settlement = match &remedy {
         Remedy::Retry { report, retrying } => {
             work.metrics.retry();
-            hold::hold(work, &cx, report, retrying, &unsettled).await
+            wait::for_retry(work, &cx, report, retrying, &unsettled).await
         }
         Remedy::Wait { left } => match cx.waited() {
-            Some(waited) => hold::go_on(work, &cx, (waited, *left), &unsettled).await,
+            Some(waited) => wait::on(work, &cx, (waited, *left), &unsettled).await,
             None => Some(Settlement::Release),
         },
         Remedy::DeadLetter { report } => {

@@ -67,6 +67,12 @@ impl Metrics {
         &self.kept
     }
 
+    /// Counts a failed message by the place it waits in. It is rarer than messages, so it is looked up each time.
+    pub(crate) fn waits(&self, place: &'static str) {
+        metrics::counter!("garenne_retries_total", "queue" => self.queue.clone(), "waits_in" => place)
+            .increment(1);
+    }
+
     /// Counts a copy that lacks our headers, wholly or in part. It is rare, so it is looked up each time.
     pub(crate) fn shortened(&self, form: &'static str) {
         metrics::counter!("garenne_dead_letters_shortened_total", "queue" => self.queue.clone(), "form" => form)

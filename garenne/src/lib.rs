@@ -59,7 +59,7 @@ pub use garenne_topology::{
     Binding, ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Declaration,
     Destination, Exchange, ExchangeDeclaration, ExchangeKind, HashBy, HeadersMatch, MatchValue, Overflow,
     Problem, ProblemKind, Queue, QueueContract, QueueDeclaration, QueueDefinition, QueueKind, QuorumQueue,
-    RetryTier, StreamQueue, Topology, TopologyError, Warning, WarningKind,
+    RetryMechanism, RetryTier, StreamQueue, Topology, TopologyError, Warning, WarningKind,
 };
 pub use garenne_transport::{
     Applied, Capabilities, Client, Clock, ConfirmChannel, ConnectionHealth, ConnectionState, Declared,

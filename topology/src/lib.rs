@@ -24,6 +24,7 @@ mod binding;
 mod declaration;
 mod exchange;
 mod file;
+mod mechanism;
 mod order;
 mod problem;
 mod queue;
@@ -37,6 +38,7 @@ pub use self::{
     binding::{HeadersMatch, MatchValue},
     declaration::{Binding, Declaration, Destination, ExchangeDeclaration, QueueDeclaration},
     exchange::{Exchange, ExchangeKind, HashBy},
+    mechanism::RetryMechanism,
     problem::{Problem, ProblemKind, TopologyError},
     queue::{
         ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Overflow, Queue,

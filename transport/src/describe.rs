@@ -31,7 +31,7 @@ pub enum MetricKind {
 }
 
 /// Every metric that Garenne's libraries record through the facade [`metrics`](https://docs.rs/metrics).
-pub const METRICS: [Metric; 20] = {
+pub const METRICS: [Metric; 21] = {
     use MetricKind::{Counter, Gauge, Histogram};
     const QUEUE: &str = "`queue`";
     const ROLE: &str = "`role`: `publish`, `consume`";
@@ -85,6 +85,13 @@ pub const METRICS: [Metric; 20] = {
             "deliveries",
             "`queue`, `outcome`: `ok`, `retry`, `dead_letter`",
             "deliveries that were handled",
+        ),
+        of(
+            "garenne_retries_total",
+            Counter,
+            "messages",
+            "`queue`, `waits_in`: `queue`, `tier`, `consumer`",
+            "failed messages by the place in which they wait for their next attempt",
         ),
         of("garenne_handler_seconds", Histogram, "seconds", QUEUE, "how long a handler took"),
         of("garenne_handlers_running", Gauge, "handlers", QUEUE, "handlers that run"),

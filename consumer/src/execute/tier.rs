@@ -26,7 +26,7 @@ pub(super) fn choose(tiers: &[RetryTier], delay: Duration, exactly: bool) -> Opt
 }
 
 /// Publishes a copy to a tier, as [`copies::for_tier`] makes it.
-pub(super) async fn wait(
+pub(super) async fn send(
     work: &Work,
     cx: &Context,
     report: &Report,

@@ -15,8 +15,8 @@ use crate::{Context, disposition::Retrying, late, report::Report, waited::Waited
 /// The broker counts the time towards its consumer timeout, and every held delivery takes a place of the prefetch.
 pub const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// Holds a failed delivery for its part of the delay, or until the service stops; `None` if it went stale before.
-pub(super) async fn hold(
+/// Lets a failed message wait for its next attempt, and returns how to settle it; `None` if it went stale before.
+pub(super) async fn for_retry(
     work: &Work,
     cx: &Context,
     report: &Report,
@@ -32,8 +32,11 @@ pub(super) async fn hold(
             %queue, id, attempt, ?delay, kind, error = report.text(), tier = %tier.exchange(),
             "message will be tried again, and waits in a retry tier"
         );
-        match tier::wait(work, cx, report, attempt, (tier, due), unsettled).await {
-            Waiting::There(settlement) => return settlement,
+        match tier::send(work, cx, report, attempt, (tier, due), unsettled).await {
+            Waiting::There(settlement) => {
+                work.metrics.waits("tier");
+                return settlement;
+            }
             Waiting::Refused => {}
         }
     }
@@ -46,8 +49,10 @@ pub(super) async fn hold(
     let hold = hold.min(HOLD_MAX);
     tracing::info!(%queue, id, attempt, ?delay, kind, error = report.text(), "message will be tried again");
     if hold.is_zero() {
+        work.metrics.waits("queue");
         return Some(Settlement::Requeue);
     }
+    work.metrics.waits("consumer");
     tokio::select! {
         biased;
         how = late::stale(&work.environment.client, unsettled) => {
@@ -60,7 +65,7 @@ pub(super) async fn hold(
 }
 
 /// Lets a message go on waiting that a retry tier has handed back before its time; `None` if it went stale before.
-pub(super) async fn go_on(
+pub(super) async fn on(
     work: &Work,
     cx: &Context,
     (waited, left): (&Waited, Duration),
@@ -69,7 +74,7 @@ pub(super) async fn go_on(
     let environment = &work.environment;
     if let Some(tier) = tier::choose(&environment.facts.retry_tiers, left, true) {
         let due = (tier.delay() < left).then(|| SystemTime::now() + left);
-        match tier::wait(work, cx, &waited.report, waited.attempts, (tier, due), unsettled).await {
+        match tier::send(work, cx, &waited.report, waited.attempts, (tier, due), unsettled).await {
             Waiting::There(settlement) => return settlement,
             Waiting::Refused => {}
         }
