@@ -42,6 +42,16 @@ pub mod header {
     pub const ORIGIN_USER_ID: &str = "garenne-origin-user-id";
     /// The service that gave up on it.
     pub const SERVICE: &str = "garenne-service";
+    /// The host on which that service ran.
+    pub const HOST: &str = "garenne-host";
+    /// The handler that failed: its type's name.
+    pub const HANDLER: &str = "garenne-handler";
+    /// What failures of one kind have in common, see [`fingerprint`](crate::fingerprint).
+    pub const FINGERPRINT: &str = "garenne-fingerprint";
+    /// How often it was replayed from a dead-letter queue (integer); absent means never.
+    pub const REPLAYS: &str = "garenne-replays";
+    /// The dead-letter queue from which it was replayed last.
+    pub const REPLAYED_FROM: &str = "garenne-replayed-from";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// W3C trace state.

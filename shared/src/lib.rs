@@ -30,6 +30,7 @@ mod chain;
 pub mod codec;
 pub mod config;
 mod envelope;
+mod fingerprint;
 mod form;
 mod headers;
 mod message;
@@ -48,6 +49,7 @@ pub use self::{
     codec::{Codec, CodecError, CodecErrorKind, Codecs},
     config::{Config, ConfigError},
     envelope::{Incoming, Outgoing},
+    fingerprint::fingerprint,
     headers::{HeaderError, HeaderValue, Headers, ToHeader, header},
     message::{Message, MessageError},
     metadata::{DeliveryMode, Metadata},
