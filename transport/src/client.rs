@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Applied, Capabilities, Clock, ConfirmChannel, Error, Events, Health, Problem, QueueInfo, Role,
+    Applied, Capabilities, Clock, ConfirmChannel, Error, Events, Health, Notice, Problem, QueueInfo, Role,
     Subscriber, Subscription, Verified,
     consume::Registry,
     declare,
@@ -160,6 +160,7 @@ impl Client {
             subscribed: self.inner.registry.subscribed(),
             unconfirmed: self.inner.confirms.unconfirmed(),
             problems: self.inner.shared.problems.texts(),
+            notices: self.inner.shared.problems.notices(),
         }
     }
 
@@ -168,6 +169,11 @@ impl Client {
     /// The text says what is wrong with which object and what mends it.
     pub fn problem(&self, text: impl Into<String>) -> Problem {
         self.inner.shared.problems.begin(text.into())
+    }
+
+    /// Reports something worth knowing: [`health`](Self::health) names it, and is as ready as before, until the returned value is dropped.
+    pub fn notice(&self, text: impl Into<String>) -> Notice {
+        self.inner.shared.problems.note(text.into())
     }
 
     /// Returns the time that deadlines and delays go by.

@@ -31,7 +31,7 @@ pub enum MetricKind {
 }
 
 /// Every metric that Garenne's libraries record through the facade [`metrics`](https://docs.rs/metrics).
-pub const METRICS: [Metric; 21] = {
+pub const METRICS: [Metric; 24] = {
     use MetricKind::{Counter, Gauge, Histogram};
     const QUEUE: &str = "`queue`";
     const ROLE: &str = "`role`: `publish`, `consume`";
@@ -92,6 +92,27 @@ pub const METRICS: [Metric; 21] = {
             "messages",
             "`queue`, `waits_in`: `queue`, `tier`, `consumer`",
             "failed messages by the place in which they wait for their next attempt",
+        ),
+        of(
+            "garenne_immediate_retries_total",
+            Counter,
+            "runs",
+            QUEUE,
+            "runs of a handler that followed a failed one at once",
+        ),
+        of(
+            "garenne_consumer_paused",
+            Gauge,
+            "consumers",
+            QUEUE,
+            "consumers that their kill switch has paused, because too much failed",
+        ),
+        of(
+            "garenne_rate_limited_total",
+            Counter,
+            "waits",
+            QUEUE,
+            "times that messages began to wait for the rate limit",
         ),
         of("garenne_handler_seconds", Histogram, "seconds", QUEUE, "how long a handler took"),
         of("garenne_handlers_running", Gauge, "handlers", QUEUE, "handlers that run"),

@@ -18,6 +18,9 @@ pub struct Health {
     pub unconfirmed: usize,
     /// What else is wrong, oldest first: what [`Client::problem`](crate::Client::problem) reported and still lasts.
     pub problems: Vec<String>,
+    /// What is worth knowing and makes nothing less ready, oldest first: what [`Client::notice`](crate::Client::notice) reported and still
+    /// lasts.
+    pub notices: Vec<String>,
 }
 
 /// The state of one connection.

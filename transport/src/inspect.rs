@@ -3,7 +3,7 @@
 use amq_protocol::protocol::{AMQPClass, queue as protocol};
 use garenne_shared::QueueName;
 
-use crate::{Error, ErrorKind, QueueInfo, declare::find_queue, fault::unexpected, link::Link};
+use crate::{Error, ErrorKind, QueueInfo, convert, declare::find_queue, fault::unexpected, link::Link};
 
 /// Declares a queue passively, on a channel of its own, because a refusal closes that.
 pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueInfo, Error> {
@@ -20,7 +20,8 @@ pub(crate) async fn queue_info(link: &Link, queue: &QueueName) -> Result<QueueIn
 async fn ask(link: &Link, queue: &QueueName, what: &str) -> Result<QueueInfo, Error> {
     let limit = link.config().connection.rpc_timeout;
     let channel = link.open_channel(None).await?.channel;
-    let declare = find_queue(queue)
+    let declare = convert::short(queue.as_str())
+        .map(find_queue)
         .map_err(|error| Error::new(ErrorKind::Config, format!("{what} cannot be put into AMQP: {error}")))?;
     match channel.call(declare, limit, what).await? {
         AMQPClass::Queue(protocol::AMQPMethod::DeclareOk(declared)) => {

@@ -37,7 +37,7 @@ pub use self::{
     error::{Error, ErrorKind},
     event::{Event, Events, Role},
     health::{ConnectionHealth, ConnectionState, Health},
-    problem::Problem,
+    problem::{Notice, Problem},
     publish::{
         ConfirmChannel, Confirmed, PendingConfirm, PublishError, PublishErrorKind, Sent, UnknownCause,
     },

@@ -13,12 +13,20 @@ pub(crate) struct Problems(Arc<Mutex<Entries>>);
 #[derive(Debug, Default)]
 struct Entries {
     next: u64,
-    texts: BTreeMap<u64, String>,
+    problems: BTreeMap<u64, String>,
+    notices: BTreeMap<u64, String>,
 }
 
 /// A problem that makes [`Health::is_ready`](crate::Health::is_ready) false until this is dropped.
 #[must_use = "the problem ends when this is dropped"]
 pub struct Problem {
+    problems: Problems,
+    number: u64,
+}
+
+/// Something worth knowing that makes nothing less ready; it lasts until this is dropped.
+#[must_use = "the notice ends when this is dropped"]
+pub struct Notice {
     problems: Problems,
     number: u64,
 }
@@ -30,14 +38,28 @@ impl Problems {
         let mut entries = self.lock();
         let number = entries.next;
         entries.next += 1;
-        entries.texts.insert(number, text);
+        entries.problems.insert(number, text);
         drop(entries);
         Problem { problems: self.clone(), number }
     }
 
+    pub(crate) fn note(&self, text: String) -> Notice {
+        let mut entries = self.lock();
+        let number = entries.next;
+        entries.next += 1;
+        entries.notices.insert(number, text);
+        drop(entries);
+        Notice { problems: self.clone(), number }
+    }
+
     /// Returns what is wrong, oldest first.
     pub(crate) fn texts(&self) -> Vec<String> {
-        self.lock().texts.values().cloned().collect()
+        self.lock().problems.values().cloned().collect()
+    }
+
+    /// Returns what is worth knowing, oldest first.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        self.lock().notices.values().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -49,13 +71,27 @@ impl Problems {
 
 impl Drop for Problem {
     fn drop(&mut self) {
-        self.problems.lock().texts.remove(&self.number);
+        self.problems.lock().problems.remove(&self.number);
     }
 }
 
 impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Problem").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+// === impl Notice ===
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        self.problems.lock().notices.remove(&self.number);
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notice").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -73,5 +109,9 @@ mod tests {
         assert_eq!(problems.texts(), ["second"]);
         drop(second);
         assert!(problems.texts().is_empty());
+        let notice = problems.note("worth knowing".to_owned());
+        assert_eq!((problems.texts(), problems.notices()), (Vec::new(), vec!["worth knowing".to_owned()]));
+        drop(notice);
+        assert!(problems.notices().is_empty());
     }
 }

@@ -22,7 +22,6 @@ use crate::{
 /// Settles the deliveries of one subscription.
 pub(super) struct Settler {
     queue: QueueName,
-    limits: Limits,
     /// A plain mutex: it is held for a few field updates and never across an await.
     inner: Mutex<Inner>,
     /// Told when something waits for the next tick.
@@ -34,6 +33,9 @@ pub(super) struct Settler {
 }
 
 struct Inner {
+    limits: Limits,
+    /// How many deliveries were handed back since the last one came.
+    released: u32,
     /// Counts the channels of the subscription; a settlement of another generation is stale.
     generation: u64,
     channel: Option<Sender>,
@@ -53,6 +55,8 @@ struct Inner {
 impl Settler {
     pub(super) fn new(queue: QueueName, limits: Limits) -> Self {
         let inner = Inner {
+            limits,
+            released: 0,
             generation: 0,
             channel: None,
             coalescer: Coalescer::new(limits),
@@ -63,7 +67,6 @@ impl Settler {
         };
         Self {
             queue,
-            limits,
             inner: Mutex::new(inner),
             armed: Notify::new(),
             drained: Notify::new(),
@@ -77,9 +80,16 @@ impl Settler {
         inner.generation += 1;
         inner.channel = None;
         inner.delivered = Instant::now();
-        inner.coalescer = Coalescer::new(self.limits);
+        inner.coalescer = Coalescer::new(inner.limits);
         self.current.send_replace(inner.generation);
         inner.generation
+    }
+
+    /// Gathers acknowledgements within these limits from now on.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        let mut inner = self.lock();
+        inner.limits = limits;
+        inner.coalescer.set_limits(limits);
     }
 
     /// Settles on this channel from now on, unless another generation has begun.
@@ -98,7 +108,7 @@ impl Settler {
         let done = inner.coalescer.waiting();
         let left = inner.coalescer.in_flight();
         inner.resume_offset = inner.coalescer.resume_offset().or(inner.resume_offset);
-        inner.coalescer = Coalescer::new(self.limits);
+        inner.coalescer = Coalescer::new(inner.limits);
         self.current.send_replace(inner.generation);
         drop(inner);
         self.count_lost(done);
@@ -125,6 +135,7 @@ impl Settler {
                 inner.coalescer.delivered(tag, offset);
             }
             inner.delivered = Instant::now();
+            inner.released = 0;
         }
     }
 
@@ -153,6 +164,9 @@ impl Settler {
                 self.count_lost(1);
             }
             return;
+        }
+        if settlement == Settlement::Release {
+            inner.released = inner.released.saturating_add(1);
         }
         let Inner { coalescer, frames, .. } = &mut *inner;
         coalescer.settle(tag, settlement, Instant::now, frames);
@@ -185,12 +199,18 @@ impl Settler {
         loop {
             self.armed.notified().await;
             loop {
-                tokio::time::sleep(self.limits.interval).await;
+                let interval = self.lock().limits.interval;
+                tokio::time::sleep(interval).await;
                 if !self.tick() {
                     break;
                 }
             }
         }
+    }
+
+    /// Returns how many deliveries were handed back since the last one came.
+    pub(super) fn released(&self) -> u32 {
+        self.lock().released
     }
 
     /// Returns how many deliveries are not settled.

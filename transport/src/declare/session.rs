@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use amq_protocol::{
     protocol::{AMQPClass, exchange as exchanges, queue as queues},
-    types::FieldTable,
+    types::{FieldTable, ShortString},
 };
 use garenne_shared::{ExchangeName, QueueName};
 use garenne_topology::{Binding, Declaration, Destination, ExchangeDeclaration, QueueDeclaration};
@@ -144,7 +144,7 @@ impl Request<'_> {
     fn method(self) -> Result<AMQPClass, ConvertError> {
         match self {
             Self::FindExchange(name) => find_exchange(name),
-            Self::FindQueue(name) => find_queue(name),
+            Self::FindQueue(name) => convert::short(name.as_str()).map(find_queue),
             Self::Declare(Declaration::Exchange(exchange)) => declare_exchange(exchange),
             Self::Declare(Declaration::Queue(queue)) => declare_queue(queue),
             Self::Declare(Declaration::Binding(binding)) => bind(binding),
@@ -221,9 +221,9 @@ fn find_exchange(name: &ExchangeName) -> Result<AMQPClass, ConvertError> {
 }
 
 /// Asks for a queue by a passive declare, which changes nothing.
-pub(crate) fn find_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
+pub(crate) fn find_queue(queue: ShortString) -> AMQPClass {
     let declare = queues::Declare {
-        queue: convert::short(name.as_str())?,
+        queue,
         passive: true,
         durable: false,
         exclusive: false,
@@ -231,7 +231,7 @@ pub(crate) fn find_queue(name: &QueueName) -> Result<AMQPClass, ConvertError> {
         nowait: false,
         arguments: FieldTable::default(),
     };
-    Ok(AMQPClass::Queue(queues::AMQPMethod::Declare(declare)))
+    AMQPClass::Queue(queues::AMQPMethod::Declare(declare))
 }
 
 fn delete_exchange(name: &ExchangeName) -> Result<AMQPClass, ConvertError> {
