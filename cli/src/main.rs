@@ -1,8 +1,9 @@
-//! The binary `garenne`: the demo, the embedded broker, the benchmarks, and topologies explained.
+//! The binary `garenne`: the demo, the embedded broker, the benchmarks, dead letters, and topologies explained.
 
 mod bench;
 mod broker;
 mod demo;
+mod dlq;
 mod topology;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     Broker(broker::Args),
     /// Measures publishing or consuming through the typed API.
     Bench(bench::Args),
+    /// Looks at dead letters, replays, discards and exports them.
+    Dlq(Box<dlq::Args>),
     /// Explains a topology file.
     Topology(topology::Args),
 }
@@ -38,6 +41,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Broker(args) => broker::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Dlq(args) => dlq::run(*args).await,
         Command::Topology(args) => topology::run(&args),
     };
     outcome.unwrap_or_else(|error| {

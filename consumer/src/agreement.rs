@@ -1,7 +1,9 @@
 //! Compares what a consumer knows of its queue with the broker, before the first message.
 
+use std::time::Duration;
+
 use garenne_shared::QueueName;
-use garenne_topology::{DeadLetters, QueueContract, Topology};
+use garenne_topology::{DeadLetters, QueueContract, RetryMechanism, Topology};
 use garenne_transport::{Client, Error, ErrorKind};
 
 use crate::{Consumer, HOLD_MAX, facts::QueueFacts};
@@ -20,6 +22,7 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
             "the retry policy has more attempts than the delivery limit of the queue allows: the limit ends them"
         );
     }
+    check_timeouts(consumer);
     let Some(contract) = &consumer.contract else {
         assume(consumer, facts, client).await;
         return Ok(());
@@ -41,6 +44,37 @@ pub(crate) async fn check(consumer: &Consumer, facts: &QueueFacts, client: &Clie
         }
         (None, _) => Ok(()),
     }
+}
+
+/// The broker's consumer timeout, where the queue has none of its own
+/// (<https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>).
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Warns if the last message of a full prefetch may wait longer than the broker does.
+fn check_timeouts(consumer: &Consumer) {
+    let own = consumer
+        .contract
+        .as_ref()
+        .and_then(|contract| contract.declaration.arguments.int("x-consumer-timeout"));
+    let limit =
+        own.and_then(|millis| u64::try_from(millis).ok()).map_or(CONSUMER_TIMEOUT, Duration::from_millis);
+    let longest = longest_stay(consumer);
+    if longest > limit {
+        let (prefetch, concurrency, handler_timeout) =
+            (consumer.effective_prefetch(), consumer.concurrency, consumer.timeout);
+        tracing::warn!(
+            queue = %consumer.queue, ?longest, ?limit, prefetch, concurrency, ?handler_timeout,
+            "the last message of a full prefetch may wait longer than the consumer timeout of the broker, which takes it back then: lower \
+             the prefetch or `Consumer::timeout`, or raise the queue's `consumer-timeout`"
+        );
+    }
+}
+
+/// Returns how long a message may stay with a consumer whose handlers take all their time.
+fn longest_stay(consumer: &Consumer) -> Duration {
+    let turns = usize::from(consumer.effective_prefetch()).div_ceil(consumer.concurrency);
+    let runs = consumer.immediate_retries.saturating_add(1);
+    consumer.timeout.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX)).saturating_mul(runs)
 }
 
 /// Looks for the tiers that the retry policy of a queue needs.
@@ -67,7 +101,7 @@ async fn find_tiers(contract: &QueueContract, client: &Client) -> Result<(), Err
 fn say_where_failures_wait(contract: &QueueContract, client: &Client) {
     let (queue, capabilities) = (contract.queue(), client.capabilities());
     let mechanism = contract.retry_mechanism(capabilities.delayed_retry);
-    if contract.broker_delays() && !capabilities.delayed_retry {
+    if contract.broker_delays() && mechanism == RetryMechanism::Consumer {
         tracing::warn!(
             %queue, version = capabilities.version, limit = ?HOLD_MAX,
             "the broker cannot delay retries, as RabbitMQ does from 4.3 on: failed deliveries are held, and longer delays cut"
@@ -114,4 +148,21 @@ fn missing(queue: &QueueName, dead_letter_queue: &QueueName, error: Error) -> Er
          service starts"
     );
     Error::new(ErrorKind::NotFound, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_for_all_turns_and_runs_before_it() {
+        let consumer = || Consumer::new("q").timeout(Duration::from_secs(10));
+        assert_eq!(longest_stay(&consumer()), Duration::from_secs(70));
+        assert_eq!(longest_stay(&consumer().concurrency(1).prefetch(5)), Duration::from_secs(50));
+        assert_eq!(
+            longest_stay(&consumer().concurrency(8).prefetch(8).immediate_retries(2)),
+            Duration::from_secs(30)
+        );
+        assert_eq!(longest_stay(&consumer().timeout(Duration::MAX)), Duration::MAX);
+    }
 }

@@ -7,11 +7,15 @@ use garenne_topology::{DeadLetters, QueueContract};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Context, Failure, Handler, Layer, Route,
+    Context, Failure, Handler, KillSwitch, Layer, Route,
     dispatch::Dispatch,
     endpoint::{Endpoint, Raw},
+    pace::Rate,
     route::HandledBy as _,
 };
+
+/// The most runs of a handler that follow the first one at once.
+const IMMEDIATE_MAX: u32 = 10;
 
 /// What to consume from one queue, and how. A [`Service`](crate::Service) runs it.
 #[must_use = "a consumer does nothing until a service runs it"]
@@ -28,7 +32,10 @@ pub struct Consumer {
     pub(crate) unknown_types: UnknownTypes,
     pub(crate) dispatch: Dispatch,
     pub(crate) layers: Vec<Arc<dyn Layer>>,
-    pub(crate) routes: HashMap<MessageType, Box<dyn Endpoint>>,
+    pub(crate) routes: HashMap<MessageType, Route>,
+    pub(crate) immediate_retries: u32,
+    pub(crate) kill_switch: Option<KillSwitch>,
+    pub(crate) rate: Option<Rate>,
     pub(crate) fallback: Option<Box<dyn Endpoint>>,
 }
 
@@ -101,6 +108,9 @@ impl Consumer {
             dispatch: Dispatch::default(),
             layers: Vec::new(),
             routes: HashMap::new(),
+            immediate_retries: 0,
+            kill_switch: None,
+            rate: None,
             fallback: None,
         }
     }
@@ -145,8 +155,8 @@ impl Consumer {
     /// Panics if a handler of the type was added before: a wiring mistake.
     #[track_caller]
     pub fn route(mut self, route: Route) -> Self {
-        let Route { message_type, endpoint } = route;
-        let twice = self.routes.insert(message_type.clone(), endpoint);
+        let message_type = route.message_type.clone();
+        let twice = self.routes.insert(message_type.clone(), route);
         assert!(twice.is_none(), "the consumer of `{}` has two handlers of `{message_type}`", self.queue);
         self
     }
@@ -213,6 +223,35 @@ impl Consumer {
         self
     }
 
+    /// Sets how often a failed attempt is repeated at once, in this process, before the message waits for its [retry](Self::retry). The
+    /// default is 0, and the most is 10.
+    ///
+    /// It is for what passes in a moment, such as a deadlock in a database. The pauses double from 10 ms to 1 s; the message takes a place of the
+    /// concurrency meanwhile. All of it is one [attempt](Context::attempt); [`Context::run`] counts within. Only a failure that asks for a
+    /// [plain retry](crate::Decision::Retry) is repeated, not a timeout, and not once the service stops or the delivery has gone stale.
+    ///
+    /// The broker's consumer timeout counts all of it: the timeout of the handler as many times more.
+    pub fn immediate_retries(mut self, retries: u32) -> Self {
+        self.immediate_retries = retries.min(IMMEDIATE_MAX);
+        self
+    }
+
+    /// Pauses the consumer while too many of its messages fail. The default is never.
+    pub fn kill_switch(mut self, switch: KillSwitch) -> Self {
+        self.kill_switch = Some(switch);
+        self
+    }
+
+    /// Limits how many messages begin in a time, evenly: at least 1, such as `(10, Duration::from_secs(1))`. The default is no limit.
+    ///
+    /// It holds for this consumer alone: several processes that read the queue have a limit each. What waits takes a place of the prefetch, so
+    /// a low rate needs a low [`prefetch`](Self::prefetch), lest messages wait longer than the broker's consumer timeout. The health
+    /// of the client has a notice while messages wait.
+    pub fn rate_limit(mut self, count: u32, per: Duration) -> Self {
+        self.rate = Rate::new(count, per);
+        self
+    }
+
     /// Sets the queue that messages go to when a handler gives up. The default is the queue's name and `.dlq`.
     pub fn dead_letter_queue(mut self, queue: impl Into<QueueName>) -> Self {
         self.dead_letter_queue = Some(queue.into());
@@ -269,12 +308,20 @@ impl Consumer {
 
     /// Finds who handles a message of this type.
     pub(crate) fn endpoint(&self, message_type: Option<&MessageType>) -> Option<&dyn Endpoint> {
-        let route = match message_type {
+        self.find(message_type).map(|route| &*route.endpoint).or(self.fallback.as_deref())
+    }
+
+    /// Returns how a message of this type is tried again.
+    pub(crate) fn policy(&self, message_type: Option<&MessageType>) -> &Retry {
+        self.find(message_type).and_then(|route| route.retry.as_ref()).unwrap_or(&self.retry)
+    }
+
+    fn find(&self, message_type: Option<&MessageType>) -> Option<&Route> {
+        match message_type {
             Some(message_type) => self.routes.get(message_type),
             None if self.routes.len() == 1 => self.routes.values().next(),
             None => None,
-        };
-        route.or(self.fallback.as_ref()).map(|endpoint| &**endpoint)
+        }
     }
 }
 

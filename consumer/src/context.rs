@@ -2,7 +2,10 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::SystemTime,
 };
 
@@ -39,6 +42,8 @@ struct Delivery {
     /// What is known of a message that comes from a retry tier.
     waited: Option<Waited>,
     pulse: Pulse,
+    /// Which run of the handler this is, from 1.
+    run: AtomicU32,
     extensions: Extensions,
     /// What is published once the handler has succeeded. Held for a push and never across an await.
     deferred: Mutex<Vec<Result<Outgoing, PublishError>>>,
@@ -49,6 +54,8 @@ struct Delivery {
 pub(crate) struct Environment {
     pub(crate) queue: QueueName,
     pub(crate) service: String,
+    /// The name of this machine.
+    pub(crate) host: String,
     /// What handlers publish with.
     pub(crate) publisher: Publisher,
     /// What publishes dead-letter copies: without layers, for a copy keeps its body as it came; without retries, for each is told.
@@ -75,6 +82,7 @@ impl Context {
             count,
             waited,
             pulse: Pulse::default(),
+            run: AtomicU32::new(1),
             extensions: Extensions::default(),
             deferred: Mutex::default(),
         };
@@ -122,6 +130,17 @@ impl Context {
     pub fn attempt(&self) -> u32 {
         let before = self.delivery.waited.as_ref().map_or(0, |waited| waited.attempts);
         before.saturating_add(self.delivery.count.failures).saturating_add(1)
+    }
+
+    /// Returns which run of the handler within this attempt it is, counted from 1: above that for
+    /// [immediate retries](crate::Consumer::immediate_retries).
+    #[must_use]
+    pub fn run(&self) -> u32 {
+        self.delivery.run.load(Relaxed)
+    }
+
+    pub(crate) fn next_run(&self) {
+        self.delivery.run.fetch_add(1, Relaxed);
     }
 
     /// Returns when the first attempt failed, if the message has waited in a retry tier since.

@@ -10,10 +10,10 @@ mod tests;
 use std::sync::Arc;
 
 use garenne_transport::{Delivery, Subscriber};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 
 use self::parallel::Parallel;
-use crate::work::Work;
+use crate::work::{Handled, Work};
 
 /// How the deliveries of a consumer become calls.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,15 +86,14 @@ impl Scheduler {
         }
     }
 
+    /// Carries out what is to become of a delivery that was handled elsewhere.
+    pub(crate) fn settle(&mut self, handled: Handled, work: Arc<Work>) {
+        self.tasks().spawn(async move { work.settle(handled).await });
+    }
+
     /// Waits until everything that was begun has ended. Cancel safe.
     pub(crate) async fn finish(&mut self) {
-        let tasks = match self {
-            Self::Parallel(parallel) => parallel.tasks(),
-            #[cfg(test)]
-            Self::Keyed(keyed) => keyed.tasks(),
-            #[cfg(test)]
-            Self::Batch(batch) => batch.tasks(),
-        };
+        let tasks = self.tasks();
         while let Some(ended) = tasks.join_next().await {
             notice(&ended);
         }
@@ -102,12 +101,16 @@ impl Scheduler {
 
     /// Returns how many tasks have not ended.
     pub(crate) fn running(&mut self) -> usize {
+        self.tasks().len()
+    }
+
+    const fn tasks(&mut self) -> &mut JoinSet<()> {
         match self {
-            Self::Parallel(parallel) => parallel.tasks().len(),
+            Self::Parallel(parallel) => parallel.tasks(),
             #[cfg(test)]
-            Self::Keyed(keyed) => keyed.tasks().len(),
+            Self::Keyed(keyed) => keyed.tasks(),
             #[cfg(test)]
-            Self::Batch(batch) => batch.tasks().len(),
+            Self::Batch(batch) => batch.tasks(),
         }
     }
 }

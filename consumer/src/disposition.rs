@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use garenne_shared::Outgoing;
+use garenne_shared::{Outgoing, Retry};
 
 use crate::{Consumer, Context, Decision, FailureKind, Outcome, report::Report};
 
@@ -63,13 +63,17 @@ impl Remedy {
             Decision::Retry => None,
             Decision::RetryAfter(delay) => Some(delay),
         };
-        match next_delay(consumer, cx) {
+        let policy = match &report.policy {
+            Some(policy) => &**policy,
+            None => consumer.policy(cx.metadata().message_type.as_ref()),
+        };
+        match next_delay(policy, cx) {
             Some(delay) => {
                 let (delay, by_broker) = (asked.unwrap_or(delay), broker_delay(cx));
                 let retrying = Retrying {
                     delay: delay.max(by_broker),
                     hold: delay.saturating_sub(by_broker),
-                    exactly: asked.is_some() || !consumer.retry.has_jitter(),
+                    exactly: asked.is_some() || !policy.has_jitter(),
                 };
                 Self::Retry { report, retrying }
             }
@@ -84,7 +88,7 @@ fn broker_delay(cx: &Context) -> Duration {
     match environment.facts.broker_delays {
         // `min(min * delivery_count, max)`, <https://www.rabbitmq.com/docs/quorum-queues#delayed-retry>.
         Some((first, longest)) if environment.client.capabilities().delayed_retry => {
-            first.saturating_mul(cx.attempt()).min(longest)
+            first.saturating_mul(cx.count().failures.saturating_add(1)).min(longest)
         }
         _ => Duration::ZERO,
     }
@@ -94,7 +98,7 @@ fn broker_delay(cx: &Context) -> Duration {
 ///
 /// The last attempt is ours, because what the broker takes away at its limit carries no error. A queue that does not count says no more than
 /// that there was a delivery before: a message that always fails would go round for ever, so the second failure is the last there.
-fn next_delay(consumer: &Consumer, cx: &Context) -> Option<Duration> {
+fn next_delay(policy: &Retry, cx: &Context) -> Option<Duration> {
     let (attempt, count) = (cx.attempt(), cx.count());
     let uncounted = cx.redelivered() && !count.counted;
     // The queue counts from 0 again what comes back from a retry tier.
@@ -103,7 +107,7 @@ fn next_delay(consumer: &Consumer, cx: &Context) -> Option<Duration> {
         return None;
     }
     // A policy may be code of the service.
-    catch_unwind(AssertUnwindSafe(|| consumer.retry.delay(attempt))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| policy.delay(attempt))).unwrap_or_else(|panic| {
         let panic = Report::panic("the retry policy", panic);
         tracing::error!(queue = %cx.queue(), error = panic.text(), "there is no further attempt");
         None
@@ -117,7 +121,7 @@ pub(crate) fn exhausted(consumer: &Consumer, cx: &Context) -> Option<Report> {
         return None;
     }
     let by_limit = cx.environment().facts.delivery_limit.map(|limit| limit.saturating_add(1));
-    let by_policy = consumer.retry.max_attempts();
+    let by_policy = consumer.policy(cx.metadata().message_type.as_ref()).max_attempts();
     let by_kind = (!count.counted).then_some(2);
     let last = [by_limit, by_policy, by_kind].into_iter().flatten().min()?;
     (cx.attempt() > last).then(|| {

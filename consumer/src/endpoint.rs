@@ -1,6 +1,7 @@
 //! Handlers behind one type: decode, then handle.
 
 use std::{
+    any,
     future::Future,
     marker::PhantomData,
     pin::Pin,
@@ -19,6 +20,9 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) trait Endpoint: Send + Sync {
     /// Decodes the body and handles the message.
     fn call<'a>(&'a self, cx: Context, codecs: &'a Codecs) -> Handling<'a>;
+
+    /// Returns the name of the handler's type.
+    fn name(&self) -> &'static str;
 }
 
 /// The handling of one message by its handler. That of a handler without replies, the usual one, takes no box more.
@@ -76,6 +80,10 @@ impl<M: Message + DeserializeOwned, H: Handler<M>> Endpoint for Typed<M, H> {
             Err(failure) => Box::pin(std::future::ready(Err(failure))),
         })
     }
+
+    fn name(&self) -> &'static str {
+        type_name_of::<H>()
+    }
 }
 
 // === impl Replying ===
@@ -97,6 +105,10 @@ where
             let reply = self.handler.handle(decode(&cx, codecs)?, cx.clone()).await?;
             reply::address(&reply, &cx)
         }))
+    }
+
+    fn name(&self) -> &'static str {
+        type_name_of::<H>()
     }
 }
 
@@ -121,4 +133,17 @@ where
     fn call<'a>(&'a self, cx: Context, _: &'a Codecs) -> Handling<'a> {
         Handling::Plain(Box::pin(self.0(cx)))
     }
+
+    fn name(&self) -> &'static str {
+        type_name_of::<H>()
+    }
+}
+
+/// Returns the name of a type as an operator would look for it in the source: without the `Arc` around it.
+fn type_name_of<T>() -> &'static str {
+    let mut name = any::type_name::<T>();
+    while let Some(inner) = name.strip_prefix("alloc::sync::Arc<").and_then(|rest| rest.strip_suffix('>')) {
+        name = inner;
+    }
+    name
 }

@@ -18,10 +18,7 @@ use garenne_transport::{Settlement, Unsettled};
 
 use self::publishes::Published;
 pub use self::wait::HOLD_MAX;
-pub(crate) use self::{
-    copies::{OURS, put_back_report},
-    kept::Kept,
-};
+pub(crate) use self::{copies::put_back_report, kept::Kept};
 use crate::{
     Context,
     disposition::{Disposition, Remedy},

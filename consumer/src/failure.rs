@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use garenne_shared::Retry;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a message was not handled, and what is to become of it.
@@ -12,6 +14,7 @@ pub struct Failure {
     decision: Decision,
     kind: FailureKind,
     error: BoxError,
+    policy: Option<Box<Retry>>,
 }
 
 /// What is to become of a message that was not handled.
@@ -68,22 +71,56 @@ pub trait OrFailure<T> {
 impl Failure {
     /// Asks for another attempt, after the delay of the queue's retry policy, or of the consumer's.
     pub fn retry(error: impl Into<BoxError>) -> Self {
-        Self { decision: Decision::Retry, kind: FailureKind::Handler, error: error.into() }
+        Self::new(Decision::Retry, error)
     }
 
     /// Asks for another attempt after `delay`.
     ///
-    /// A queue with retry tiers keeps the message in them, for as long as the delay is, to a second. For any other the consumer holds the
+    /// A queue with retry tiers (`retry_after_max` in its topology) keeps the message in them, for as long as the delay is, to a second. For
+    /// any other the consumer holds the
     /// delivery meanwhile; it takes a place of the prefetch, but none of the concurrency. A longer delay than
     /// [`HOLD_MAX`](crate::HOLD_MAX) is cut to it then, and a warning says so once; at shutdown the wait ends at once. After the last
     /// attempt the message goes to the dead-letter queue instead.
     pub fn retry_after(delay: Duration, error: impl Into<BoxError>) -> Self {
-        Self { decision: Decision::RetryAfter(delay), kind: FailureKind::Handler, error: error.into() }
+        Self::new(Decision::RetryAfter(delay), error)
     }
 
     /// Gives up: no attempt will succeed.
     pub fn dead_letter(error: impl Into<BoxError>) -> Self {
-        Self { decision: Decision::DeadLetter, kind: FailureKind::Handler, error: error.into() }
+        Self::new(Decision::DeadLetter, error)
+    }
+
+    /// Asks for further attempts by a policy of its own, instead of the policy of the handler or the queue: for one class of errors.
+    ///
+    /// It decides from the number of attempts that failed so far, whatever they failed with. The delivery limit of the queue still ends it.
+    /// A delay waits in the retry tiers that the policy of the queue has, or, where it has none, in the consumer, for
+    /// [`HOLD_MAX`](crate::HOLD_MAX) at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use garenne_consumer::Failure;
+    /// use garenne_shared::Retry;
+    ///
+    /// enum BankError { Busy, NoSuchAccount }
+    ///
+    /// impl From<BankError> for Failure {
+    ///     fn from(error: BankError) -> Self {
+    ///         match error {
+    ///             BankError::Busy => Failure::retry("the bank is busy").policy(Retry::fixed(Duration::from_secs(5)).attempts(10)),
+    ///             BankError::NoSuchAccount => Failure::dead_letter("there is no such account"),
+    ///         }
+    ///     }
+    /// }
+    /// # let _: Failure = BankError::Busy.into();
+    /// # let _: Failure = BankError::NoSuchAccount.into();
+    /// ```
+    #[must_use]
+    pub fn policy(mut self, policy: Retry) -> Self {
+        self.policy = Some(Box::new(policy));
+        self
     }
 
     /// Returns what is to become of the message.
@@ -102,6 +139,14 @@ impl Failure {
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.error
+    }
+
+    pub(crate) fn own_policy(&self) -> Option<&Retry> {
+        self.policy.as_deref()
+    }
+
+    fn new(decision: Decision, error: impl Into<BoxError>) -> Self {
+        Self { decision, kind: FailureKind::Handler, error: error.into(), policy: None }
     }
 
     pub(crate) const fn of_kind(mut self, kind: FailureKind) -> Self {

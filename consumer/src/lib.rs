@@ -17,10 +17,12 @@ mod extensions;
 mod facts;
 mod failure;
 mod handler;
+mod kill_switch;
 mod late;
 mod layer;
 mod metric;
 mod outcome;
+mod pace;
 mod pipeline;
 mod reply;
 mod report;
@@ -28,6 +30,7 @@ mod route;
 mod runner;
 mod service;
 mod shutdown;
+mod slow;
 mod tally;
 mod waited;
 mod watch;
@@ -40,6 +43,7 @@ pub use self::{
     extensions::Extensions,
     failure::{Decision, Failure, FailureKind, OrFailure},
     handler::Handler,
+    kill_switch::KillSwitch,
     layer::{Layer, Next},
     outcome::Outcome,
     report::Report,

@@ -1,6 +1,6 @@
 //! Every metric of this crate, by name. The facade is `metrics`; without an exporter they cost next to nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use garenne_shared::QueueName;
 use metrics::{Counter, Gauge, Histogram};
@@ -23,6 +23,9 @@ pub(crate) struct Running<'a> {
     metrics: &'a Metrics,
     since: Instant,
 }
+
+/// A consumer that pauses.
+pub(crate) struct Paused(Gauge);
 
 // === impl Metrics ===
 
@@ -73,6 +76,23 @@ impl Metrics {
             .increment(1);
     }
 
+    /// Counts a message that waits because the rate is reached.
+    pub(crate) fn rate_limited(&self) {
+        metrics::counter!("garenne_rate_limited_total", "queue" => self.queue.clone()).increment(1);
+    }
+
+    /// Notes that the consumer pauses; dropping the result notes its end.
+    pub(crate) fn pause(&self) -> Paused {
+        let paused = metrics::gauge!("garenne_consumer_paused", "queue" => self.queue.clone());
+        paused.increment(1.0);
+        Paused(paused)
+    }
+
+    /// Counts a run that follows a failed one at once.
+    pub(crate) fn immediate(&self) {
+        metrics::counter!("garenne_immediate_retries_total", "queue" => self.queue.clone()).increment(1);
+    }
+
     /// Counts a copy that lacks our headers, wholly or in part. It is rare, so it is looked up each time.
     pub(crate) fn shortened(&self, form: &'static str) {
         metrics::counter!("garenne_dead_letters_shortened_total", "queue" => self.queue.clone(), "form" => form)
@@ -83,6 +103,19 @@ impl Metrics {
     pub(crate) fn begin(&self) -> Running<'_> {
         self.running.increment(1.0);
         Running { metrics: self, since: Instant::now() }
+    }
+}
+
+impl Running<'_> {
+    /// Returns how long it has taken so far.
+    pub(crate) fn took(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

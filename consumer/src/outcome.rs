@@ -70,6 +70,14 @@ impl Outcome {
         Self { failure: None, publishes }
     }
 
+    /// Notes whose failure it is, if it is one.
+    pub(crate) fn of_handler(mut self, handler: &'static str) -> Self {
+        if let Some(report) = &mut self.failure {
+            report.handler = Some(handler);
+        }
+        self
+    }
+
     pub(crate) fn into_result(self) -> Result<Vec<Outgoing>, Report> {
         match self.failure {
             None => Ok(self.publishes),

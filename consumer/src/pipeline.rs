@@ -59,7 +59,7 @@ impl Pipeline {
         let pulse = self.layers.is_empty().then(|| cx.pulse());
         let handling = Contained::new(|| endpoint.call(cx.clone(), &self.codecs), pulse, "the handler");
         let outcome = self.within(deadline, "the handler", handling).await;
-        cx.take_deferred(outcome)
+        cx.take_deferred(outcome).of_handler(endpoint.name())
     }
 
     async fn within<F>(

@@ -2,7 +2,7 @@
 
 use std::{any::Any, time::Duration};
 
-use garenne_shared::{Headers, header};
+use garenne_shared::{Headers, Retry, header};
 
 use crate::{Decision, Failure, FailureKind};
 
@@ -18,6 +18,10 @@ pub struct Report {
     pub(crate) message: String,
     /// What its sources say, outermost first.
     pub(crate) chain: Vec<String>,
+    /// How to try again, if not as the handler or the queue says.
+    pub(crate) policy: Option<Box<Retry>>,
+    /// The handler that failed, by the name of its type.
+    pub(crate) handler: Option<&'static str>,
 }
 
 // === impl Report ===
@@ -36,12 +40,14 @@ impl Report {
             kind: failure.kind(),
             message: failure.to_string(),
             chain: sources.take(CHAIN_MAX).collect(),
+            policy: failure.own_policy().cloned().map(Box::new),
+            handler: None,
         }
     }
 
     /// Makes a report of what this crate found by itself.
     pub(crate) fn new(decision: Decision, kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { decision, kind, message: message.into(), chain: Vec::new() }
+        Self { decision, kind, message: message.into(), chain: Vec::new(), policy: None, handler: None }
     }
 
     /// Reads what an earlier attempt left in the headers of a message.
@@ -67,6 +73,11 @@ impl Report {
     pub(crate) fn too_long(what: &str, limit: Duration) -> Self {
         let message = format!("{what} took longer than its timeout, {limit:?}");
         Self::new(Decision::Retry, FailureKind::Timeout, message)
+    }
+
+    /// Returns whether another run at once may fare better: it asked for one, and did not take all its time already.
+    pub(crate) fn passes_in_a_moment(&self) -> bool {
+        self.decision == Decision::Retry && self.kind != FailureKind::Timeout
     }
 
     /// Returns what is to become of the message.

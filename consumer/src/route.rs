@@ -1,6 +1,6 @@
 //! Which handler a message type goes to.
 
-use garenne_shared::{Message, MessageType};
+use garenne_shared::{Message, MessageType, Retry};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -14,6 +14,8 @@ use crate::{
 pub struct Route {
     pub(crate) message_type: MessageType,
     pub(crate) endpoint: Box<dyn Endpoint>,
+    /// Instead of the queue's.
+    pub(crate) retry: Option<Retry>,
 }
 
 /// Makes routes from message types; every [`Message`] has it.
@@ -68,7 +70,7 @@ pub trait HandledBy: Message {
     where
         Self: DeserializeOwned,
     {
-        Route { message_type: Self::TYPE, endpoint: Box::new(Typed::<Self, H>::new(handler)) }
+        Route { message_type: Self::TYPE, endpoint: Box::new(Typed::<Self, H>::new(handler)), retry: None }
     }
 
     /// Says that messages of this type go to this handler, whose replies go to whoever asked ([`Consumer::respond`](crate::Consumer::respond)).
@@ -76,11 +78,28 @@ pub trait HandledBy: Message {
     where
         Self: DeserializeOwned,
     {
-        Route { message_type: Self::TYPE, endpoint: Box::new(Replying::<Self, R, H>::new(handler)) }
+        Route {
+            message_type: Self::TYPE,
+            endpoint: Box::new(Replying::<Self, R, H>::new(handler)),
+            retry: None,
+        }
     }
 }
 
 impl<M: Message> HandledBy for M {}
+
+// === impl Route ===
+
+impl Route {
+    /// Sets how a message that this handler fails is tried again, instead of the policy of the queue.
+    ///
+    /// The delivery limit of the queue still ends it. A delay waits in the retry tiers that the policy of the queue has, or, where it has
+    /// none, in the consumer, for [`HOLD_MAX`](crate::HOLD_MAX) at most.
+    pub fn retry(mut self, policy: Retry) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+}
 
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

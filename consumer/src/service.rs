@@ -14,9 +14,11 @@ use crate::{
     ending::Ending,
     execute::Kept,
     facts::QueueFacts,
+    kill_switch::Outcomes,
     metric::Metrics,
     pipeline::Pipeline,
-    runner::{CLOSE_LIMIT, GRACE, Runner},
+    runner::{CLOSE_LIMIT, GRACE, Runner, begins_with_one},
+    slow::Slow,
     tally::Tally,
     watch::{Watch, Watchdog},
     work::Work,
@@ -114,14 +116,14 @@ impl Service {
             }
             runners = self.subscribe(&stop, &ending) => runners?,
         };
-        let watches: Vec<_> = runners.iter().map(|runner| Arc::clone(&runner.work.watch)).collect();
+        let watches: Vec<_> = runners.iter().map(|runner| Arc::clone(runner.watch())).collect();
         let _watchdog = Watchdog::start(watches.clone()).map_err(|error| {
             Error::new(ErrorKind::Config, "the thread that watches handlers cannot be started")
                 .with_source(error)
         })?;
         let mut running = JoinSet::new();
         for runner in runners {
-            running.spawn(runner.run(stop.clone()));
+            running.spawn(runner.run());
         }
         let mut outcome = Ok(());
         let mut force = Force::from(());
@@ -164,17 +166,18 @@ impl Service {
         let copies = Publisher::new(&client).retry(Retry::never(), Duration::ZERO);
         let publisher = publisher.unwrap_or_else(|| Publisher::new(&client));
         let mut tallies: HashMap<QueueName, Arc<Tally>> = HashMap::new();
+        let host = gethostname::gethostname().to_string_lossy().into_owned();
         let mut runners = Vec::with_capacity(consumers.len());
         for consumer in consumers {
             let queue = consumer.queue.clone();
             let prefetch = consumer.effective_prefetch();
             let facts = QueueFacts::gather(&consumer, &client);
             agreement::check(&consumer, &facts, &client).await?;
-            let subscriber = client.subscribe(Subscription::new(queue.clone()).prefetch(prefetch)).await?;
             let tally = tallies.entry(queue.clone()).or_insert_with(|| Arc::new(Tally::new(facts.counts)));
             let metrics = Arc::new(Metrics::new(&queue));
             let environment = Arc::new(Environment {
                 service: client.config().service.clone(),
+                host: host.clone(),
                 publisher: publisher.clone(),
                 copies: copies.clone(),
                 stopping: stop.clone(),
@@ -183,16 +186,24 @@ impl Service {
                 tally: Arc::clone(tally),
                 queue,
             });
+            let consumer_timeout = consumer.timeout;
+            let outcomes =
+                consumer.kill_switch.clone().map(|switch| Outcomes::new(switch, client.clock().now()));
             let work = Work {
                 watch: Arc::new(Watch::new(consumer.timeout, Arc::clone(&metrics))),
                 kept: Kept::new(&environment, prefetch, &metrics),
                 pipeline: Pipeline::new(consumer, &layers, &client),
                 ending: Arc::clone(ending),
                 cut_delay_told: false.into(),
+                slow: Slow::new(consumer_timeout),
+                outcomes,
                 environment,
                 metrics,
             };
-            runners.push(Runner { subscriber, work: Arc::new(work) });
+            let work = Arc::new(work);
+            let prefetch = if begins_with_one(&work) { 1 } else { prefetch };
+            let subscription = Subscription::new(work.environment.queue.clone()).prefetch(prefetch);
+            runners.push(Runner::new(client.subscribe(subscription).await?, &work, stop));
         }
         Ok(runners)
     }

@@ -111,6 +111,12 @@ impl Tally {
         Count { failures, stale, counted, written }
     }
 
+    /// Returns how often delivery of a message failed, as far as the queue wrote; `writes_acquired` says whether it would write that too.
+    pub(crate) fn written_failures(&self, incoming: &Incoming, writes_acquired: bool) -> u32 {
+        self.writes_acquired(writes_acquired);
+        if incoming.redelivered { self.written(&incoming.metadata.headers).unwrap_or(0) } else { 0 }
+    }
+
     /// Learns from what the queue wrote since the message was handed back as failed.
     fn compare(&self, entry: &mut Entry, written: u32) {
         let Some(seen) = entry.seen.take() else { return };

@@ -5,18 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use garenne_shared::{HeaderValue, Headers, Incoming, QueueName, header};
 use garenne_topology::RetryTier;
 
-use crate::{execute::OURS, report::Report};
-
-/// What the broker writes when it dead-letters; in a message that comes from a tier it tells of the tier only.
-const DEATHS: [&str; 7] = [
-    "x-death",
-    "x-first-death-exchange",
-    "x-first-death-queue",
-    "x-first-death-reason",
-    "x-last-death-exchange",
-    "x-last-death-queue",
-    "x-last-death-reason",
-];
+use crate::report::Report;
 
 /// What is known of a message that waited in a tier.
 #[derive(Debug, Clone)]
@@ -59,7 +48,8 @@ impl Waited {
         let user_id = text(header::ORIGIN_USER_ID);
         let expiration = number::<u64>(headers, header::ORIGIN_EXPIRATION).map(Duration::from_millis);
         let headers = &mut incoming.metadata.headers;
-        for name in OURS.into_iter().chain(DEATHS) {
+        // The deaths tell of the tier only.
+        for name in header::RECORD.into_iter().chain(header::DEATHS) {
             headers.remove(name);
         }
         incoming.exchange = exchange.unwrap_or_default();

@@ -36,24 +36,25 @@
 //! - [`Message`] ties a type to its name, its exchange and its routing key.
 //!
 //! The crates behind it are re-exported whole, for what is not here: [`shared`], [`topology`], [`transport`], [`producer`],
-//! [`consumer`].
+//! [`consumer`], [`deadletter`].
 
 pub use garenne_consumer as consumer;
+pub use garenne_deadletter as deadletter;
 pub use garenne_producer as producer;
 pub use garenne_shared as shared;
 pub use garenne_topology as topology;
 pub use garenne_transport as transport;
 
 pub use garenne_consumer::{
-    Consumer, Context, Decision, Extensions, Failure, FailureKind, Force, HandledBy, Handler, Layer, Next,
-    OrFailure, Outcome, Report, Route, Service, UnknownTypes, shutdown_signal,
+    Consumer, Context, Decision, Extensions, Failure, FailureKind, Force, HandledBy, Handler, KillSwitch,
+    Layer, Next, OrFailure, Outcome, Report, Route, Service, UnknownTypes, shutdown_signal,
 };
 pub use garenne_derive::Message;
 pub use garenne_producer::{Enqueued, Publish, PublishLayer, PublishNext, Publisher, Receipt};
 pub use garenne_shared::{
     Bytes, Codec, CodecError, CodecErrorKind, Codecs, Config, ConfigError, DeliveryMode, ExchangeName,
     HeaderError, HeaderValue, Headers, Incoming, Message, MessageError, MessageType, Metadata, NameError,
-    Outgoing, QueueName, Retry, RoutingKey, Secret, ToHeader, codec, config, header,
+    Outgoing, QueueName, Retry, RoutingKey, Secret, ToHeader, codec, config, fingerprint, header,
 };
 pub use garenne_topology::{
     Binding, ClassicOverflow, ClassicQueue, ContractLimit, DeadLetterStrategy, DeadLetters, Declaration,
@@ -63,8 +64,8 @@ pub use garenne_topology::{
 };
 pub use garenne_transport::{
     Applied, Capabilities, Client, Clock, ConfirmChannel, ConnectionHealth, ConnectionState, Declared,
-    DeclaredAs, Error, ErrorKind, Event, Events, Health, Liveness, PublishError, PublishErrorKind, QueueInfo,
-    Role, UnknownCause, Verified,
+    DeclaredAs, Error, ErrorKind, Event, Events, Health, Liveness, Notice, PublishError, PublishErrorKind,
+    QueueInfo, Role, UnknownCause, Verified,
 };
 
 /// The names that a service usually needs.
@@ -87,6 +88,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/retries.md")]
 struct Retries;
+
+/// The guide to dead letters, whose example runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/dead-letters.md")]
+struct DeadLettersGuide;
 
 /// The guide to what can be added, whose examples run with the tests.
 #[cfg(doctest)]

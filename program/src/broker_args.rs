@@ -53,7 +53,12 @@ impl BrokerArgs {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a value parser")]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+/// Reads an argument that may hold a password; it cannot fail, and so shows nothing.
+///
+/// # Errors
+///
+/// None.
+#[must_use = "it is the argument"]
+pub fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }

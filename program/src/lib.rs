@@ -14,7 +14,7 @@ use garenne_shared::Chain;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 pub use self::{
-    broker_args::BrokerArgs,
+    broker_args::{BrokerArgs, secret},
     ending::{Ending, stop_timeout},
     run::{Done, Failure, run},
     signals::Signals,

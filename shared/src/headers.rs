@@ -52,6 +52,49 @@ pub mod header {
     pub const REPLAYS: &str = "garenne-replays";
     /// The dead-letter queue from which it was replayed last.
     pub const REPLAYED_FROM: &str = "garenne-replayed-from";
+    /// Marks a message that waits at the end of its own queue for its dead-letter queue (true).
+    pub const PUT_BACK: &str = "garenne-put-back";
+    /// Marks a message that was edited before it was replayed (true).
+    pub const EDITED: &str = "garenne-edited";
+
+    /// The headers that describe a failure, and the wait for the next attempt.
+    pub const RECORD: [&str; 17] = [
+        ERROR_KIND,
+        ERROR_MESSAGE,
+        ERROR_CHAIN,
+        ATTEMPTS,
+        FAILED_AT,
+        FIRST_FAILED_AT,
+        RETRY,
+        RETRY_AT,
+        ORIGIN_QUEUE,
+        ORIGIN_EXCHANGE,
+        ORIGIN_ROUTING_KEY,
+        ORIGIN_EXPIRATION,
+        ORIGIN_USER_ID,
+        SERVICE,
+        HOST,
+        HANDLER,
+        FINGERPRINT,
+    ];
+
+    /// What the broker writes when it dead-letters (<https://www.rabbitmq.com/docs/dlx#effects>).
+    pub const DEATHS: [&str; 7] = [
+        "x-death",
+        "x-first-death-exchange",
+        "x-first-death-queue",
+        "x-first-death-reason",
+        "x-last-death-exchange",
+        "x-last-death-queue",
+        "x-last-death-reason",
+    ];
+
+    /// Where a quorum queue counts deliveries (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>).
+    pub const COUNTS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
+
+    /// What would route a message to further queues (<https://www.rabbitmq.com/docs/sender-selected>).
+    pub const COPIES: [&str; 2] = ["CC", "BCC"];
+
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// W3C trace state.

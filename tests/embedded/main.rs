@@ -17,9 +17,13 @@ mod consume_share;
 mod consuming;
 #[path = "../suite/contracts.rs"]
 mod contracts;
+#[path = "../suite/crash_loops.rs"]
+mod crash_loops;
 mod crash_points;
 #[path = "../suite/dead_letter_copies.rs"]
 mod dead_letter_copies;
+#[path = "../suite/dead_letter_queue.rs"]
+mod dead_letter_queue;
 #[path = "../suite/dead_letters.rs"]
 mod dead_letters;
 #[path = "../suite/deferring.rs"]
@@ -46,6 +50,10 @@ mod observing;
 mod orders;
 #[path = "../suite/panics.rs"]
 mod panics;
+#[path = "../suite/pausing.rs"]
+mod pausing;
+#[path = "../suite/policies.rs"]
+mod policies;
 #[path = "../suite/producer_library.rs"]
 mod producer_library;
 #[path = "../suite/producer_stream.rs"]
@@ -60,6 +68,7 @@ mod publish_refused;
 mod publish_verdicts;
 #[path = "../suite/publishing.rs"]
 mod publishing;
+mod replay_points;
 #[path = "../suite/retries.rs"]
 mod retries;
 #[path = "../suite/routing.rs"]

@@ -226,3 +226,25 @@ async fn a_delay_that_the_handler_asks_for_is_made_up_of_tiers() {
     running.stop().await.unwrap();
     assert_eq!(diary.entries(), ["1", "2"]);
 }
+
+#[tokio::test]
+async fn a_delay_that_the_handler_asks_for_waits_in_tiers_beside_a_policy_of_the_broker() {
+    let queue =
+        work(Retry::fixed(Duration::from_millis(100)).attempts(4)).retry_after_max(Duration::from_secs(2));
+    let workshop = Workshop::with(Topology::new().queue(queue.clone())).await;
+    let diary = Diary::default();
+    let noted = diary.clone();
+    let handler = move |_: Job, cx: Context| {
+        noted.note(format!("{} {:?}", cx.attempt(), cx.last_error()));
+        std::future::ready(Err(match cx.attempt() {
+            2 => Failure::retry_after(Duration::from_secs(2), "later"),
+            _ => Failure::retry("no"),
+        }))
+    };
+    let running = workshop.run(Consumer::of(&queue).prefetch(1).handle(handler));
+    workshop.jobs(0..1).await;
+    workshop.holds("work.dlq", 1).await;
+    running.stop().await.expect("it ends cleanly");
+    // The queue keeps no errors; the tier does.
+    assert_eq!(diary.entries(), ["1 None", "2 None", "3 Some(\"later\")", "4 Some(\"later\")"]);
+}

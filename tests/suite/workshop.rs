@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use garenne::{Client, Consumer, Force, Publisher, Queue, Service, Topology, prelude::Message};
+use garenne::{Client, Consumer, Force, Publisher, Queue, QueueName, Service, Topology, prelude::Message};
 use garenne_tests::{SECONDS, Vhost, eventually};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -95,6 +95,11 @@ impl Workshop {
             if found.messages == Some(count) { Ok(()) } else { Err(found) }
         })
         .await;
+    }
+
+    /// Asks the queue itself how many messages are ready, which no statistics delay.
+    pub(crate) async fn ready(&self, queue: &'static str) -> u32 {
+        self.client.queue_info(&QueueName::from_static(queue)).await.expect("the queue is there").ready
     }
 
     /// Takes the only message of `work.dlq`.

@@ -71,6 +71,7 @@ impl Topology {
     /// overflow = "reject-publish"    # or drop-head
     /// delivery_limit = 20            # or "unlimited"
     /// retry = { growth = "linear", min = "10s", max = "5m", attempts = 5 }   # or exponential, fixed; see `Retry`
+    /// retry_after_max = "1h"         # tiers for delays that handlers ask for
     /// single_active_consumer = false
     /// initial_group_size = 3
     /// dead_letter = true             # to billing.dlq; false switches the warning off; or { exchange = "..", key = ".." }

@@ -114,6 +114,12 @@ mod tests {
         let second = Duration::from_secs(1);
         let broker = "in the queue, where the broker delays them (10s to 10s)";
         check(Queue::quorum("q").retry(Retry::fixed(10 * second)), broker, "in the consumer");
+        let ladder = "in retry tiers (1s, 2s, 4s, 8s)";
+        check(
+            Queue::quorum("q").retry(Retry::fixed(10 * second)).retry_after_max(8 * second),
+            broker,
+            ladder,
+        );
         let tiers = "in retry tiers (1s, 2s, 3s)";
         check(Queue::quorum("q").retry(Retry::exponential(second..=3 * second)), tiers, tiers);
         check(Queue::classic("q").retry(Retry::linear(second..=3 * second)), tiers, tiers);

@@ -159,12 +159,20 @@ impl QueueDefinition {
         }
     }
 
-    /// Returns the tiers that its retry policy needs: none where RabbitMQ 4.3 delays in the queue itself.
+    /// Returns the tiers that it needs: for its retry policy, unless RabbitMQ 4.3 delays in the queue itself, and for what handlers may ask for.
     pub(crate) fn retry_tiers(&self) -> Vec<RetryTier> {
-        match self {
-            Self::Quorum(queue) if queue.broker_delays().is_some() => Vec::new(),
-            _ => self.retry().map(tier::tiers).unwrap_or_default(),
-        }
+        let of_policy = || self.retry().map(tier::tiers).unwrap_or_default();
+        let (of_policy, longest) = match self {
+            Self::Quorum(queue) if queue.broker_delays().is_some() => (Vec::new(), queue.retry_after_max),
+            Self::Quorum(queue) => (of_policy(), queue.retry_after_max),
+            Self::Classic(queue) => (of_policy(), queue.retry_after_max),
+            Self::Stream(_) => (Vec::new(), None),
+        };
+        let mut tiers = longest.map(tier::up_to).unwrap_or_default();
+        tiers.extend(of_policy);
+        tiers.sort_unstable();
+        tiers.dedup();
+        tiers
     }
 
     pub(crate) const fn dead_letter(&self) -> Option<&DeadLetter> {

@@ -119,6 +119,11 @@ pub(crate) fn tiers(policy: &Retry) -> Vec<RetryTier> {
     delays.into_iter().filter(|delay| *delay >= SHORTEST).map(RetryTier::new).collect()
 }
 
+/// Returns tiers for any delay up to the longest that handlers may ask for.
+pub(crate) fn up_to(longest: Duration) -> Vec<RetryTier> {
+    if longest < SHORTEST { Vec::new() } else { ladder(SHORTEST, longest) }
+}
+
 /// Returns tiers from which any delay up to the longest can be made up.
 fn ladder(first: Duration, longest: Duration) -> Vec<RetryTier> {
     let first = first.max(SHORTEST);
@@ -169,6 +174,21 @@ mod tests {
         let year = Retry::linear(second(1)..=second(31_536_000));
         assert!(tiers(&year).len() <= TIERS_MAX, "{:?}", tiers(&year));
         assert_eq!(tiers(&year).last().map(|tier| tier.delay()), Some(second(31_536_000)));
+    }
+
+    #[test]
+    fn any_delay_that_handlers_may_ask_for_is_made_up_of_tiers() {
+        let seconds =
+            |tiers: Vec<RetryTier>| tiers.into_iter().map(|tier| tier.delay().as_secs()).collect::<Vec<_>>();
+        assert_eq!(seconds(up_to(second(60))), [1, 2, 4, 8, 16, 32, 60]);
+        assert!(up_to(second(1) / 2).is_empty());
+        let queue = crate::Queue::quorum("q").retry(Retry::fixed(second(5))).retry_after_max(second(8));
+        let contract = crate::QueueContract::from(&queue);
+        // The broker delays five seconds by itself.
+        assert!(contract.broker_delays());
+        assert_eq!(seconds(contract.retry_tiers), [1, 2, 4, 8]);
+        let queue = crate::Queue::classic("q").retry(Retry::fixed(second(5))).retry_after_max(second(8));
+        assert_eq!(seconds(crate::QueueContract::from(&queue).retry_tiers), [1, 2, 4, 5, 8]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) use self::rustdoc::stand_in;
 use crate::environment;
 
 /// The libraries that users depend on.
-const LIBRARIES: [&str; 9] = [
+const LIBRARIES: [&str; 10] = [
     "garenne-shared",
     "garenne-topology",
     "garenne-tls",
@@ -23,6 +23,7 @@ const LIBRARIES: [&str; 9] = [
     "garenne-management",
     "garenne-producer",
     "garenne-consumer",
+    "garenne-deadletter",
     "garenne",
     "garenne-embedded",
 ];

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use garenne_shared::{
-    ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, header,
+    ExchangeName, HeaderValue, Headers, NameError, Outgoing, QueueName, RoutingKey, fingerprint, header,
 };
 
 use garenne_topology::{DeadLetters, RetryTier};
@@ -14,43 +14,8 @@ use crate::{Consumer, Context, report::Report};
 const TEXT_MAX: usize = 2048;
 /// The longest where the message's own headers leave little room.
 const SHORT_TEXT_MAX: usize = 160;
-
-/// Marks a message that failed, and waits at the end of its own queue for its dead-letter queue. Its error is in its headers.
-const PUT_BACK: &str = "garenne-put-back";
-
-/// Headers that the broker reads or writes on the way: `CC` and `BCC` would route the copy to further queues, the others
-/// belong to deliveries before (<https://www.rabbitmq.com/docs/dlx#effects>, <https://www.rabbitmq.com/docs/sender-selected>).
-const STRIPPED: [&str; 11] = [
-    "CC",
-    "BCC",
-    "x-death",
-    "x-first-death-exchange",
-    "x-first-death-queue",
-    "x-first-death-reason",
-    "x-last-death-exchange",
-    "x-last-death-queue",
-    "x-last-death-reason",
-    "x-delivery-count",
-    "x-acquired-count",
-];
-
-/// The headers in which the copy describes the failure.
-pub(crate) const OURS: [&str; 14] = [
-    header::ERROR_KIND,
-    header::ERROR_MESSAGE,
-    header::ERROR_CHAIN,
-    header::ATTEMPTS,
-    header::FAILED_AT,
-    header::FIRST_FAILED_AT,
-    header::RETRY,
-    header::RETRY_AT,
-    header::ORIGIN_QUEUE,
-    header::ORIGIN_EXCHANGE,
-    header::ORIGIN_ROUTING_KEY,
-    header::ORIGIN_EXPIRATION,
-    header::ORIGIN_USER_ID,
-    header::SERVICE,
-];
+/// The longest name of a handler, which may be that of a type with many parameters.
+const NAME_MAX: usize = 200;
 
 /// How much a copy says of the failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +81,7 @@ impl Target {
 /// Makes the copy that waits at the end of the queue the message came from.
 pub(super) fn put_back(cx: &Context, report: &Report) -> Result<Outgoing, NameError> {
     let mut copy = copy(Form::Whole, &Target::queue(cx.queue())?, cx, report)?;
-    copy.metadata.headers.insert(PUT_BACK, true);
+    copy.metadata.headers.insert(header::PUT_BACK, true);
     Ok(copy)
 }
 
@@ -128,7 +93,7 @@ pub(crate) fn put_back_report(cx: &Context) -> Option<Report> {
 /// A mark alone is not believed, since any peer can write it: it counts with the record of a failure in this very queue.
 fn is_put_back(cx: &Context) -> bool {
     let headers = &cx.metadata().headers;
-    matches!(headers.get(PUT_BACK), Some(HeaderValue::Bool(true)))
+    matches!(headers.get(header::PUT_BACK), Some(HeaderValue::Bool(true)))
         && headers.get(header::ERROR_KIND).is_some()
         && headers.text(header::ORIGIN_QUEUE) == Some(cx.queue().as_str())
 }
@@ -167,14 +132,17 @@ pub(super) fn copy(form: Form, to: &Target, cx: &Context, report: &Report) -> Re
     let expiration = metadata.expiration.take();
     let user_id = metadata.user_id.take();
     let headers = &mut metadata.headers;
-    for name in STRIPPED.into_iter().chain([PUT_BACK]) {
+    // What belongs to deliveries before, and what would route the copy further.
+    for name in
+        header::COPIES.into_iter().chain(header::DEATHS).chain(header::COUNTS).chain([header::PUT_BACK])
+    {
         headers.remove(name);
     }
     // What was put back describes its failure already.
     if form == Form::Whole && is_put_back(cx) {
         return Ok(copy);
     }
-    OURS.into_iter().for_each(|name| {
+    header::RECORD.into_iter().for_each(|name| {
         headers.remove(name);
     });
     if form == Form::Bare {
@@ -194,6 +162,8 @@ fn describe(headers: &mut Headers, form: Form, cx: &Context, report: &Report) {
     headers.insert(header::ERROR_KIND, report.kind.as_str());
     headers.insert(header::ATTEMPTS, cx.attempt());
     headers.insert(header::ORIGIN_QUEUE, cx.queue().as_str());
+    let message_type = cx.metadata().message_type.as_ref();
+    headers.insert(header::FINGERPRINT, fingerprint(message_type, report.kind.as_str(), &report.message));
     if form == Form::Short {
         headers.insert(header::ERROR_MESSAGE, bounded(&report.text(), SHORT_TEXT_MAX));
         return;
@@ -204,9 +174,21 @@ fn describe(headers: &mut Headers, form: Form, cx: &Context, report: &Report) {
     if !chain.is_empty() {
         headers.insert(header::ERROR_CHAIN, chain);
     }
-    headers.insert(header::ORIGIN_EXCHANGE, cx.exchange());
-    headers.insert(header::ORIGIN_ROUTING_KEY, cx.routing_key());
+    // A replay comes by way of the default exchange; it says where it was published first.
+    let first = |name: &str| {
+        let headers = &cx.metadata().headers;
+        headers.text(header::REPLAYED_FROM).and_then(|_| headers.text(name))
+    };
+    headers.insert(header::ORIGIN_EXCHANGE, first(header::ORIGIN_EXCHANGE).unwrap_or_else(|| cx.exchange()));
+    headers.insert(
+        header::ORIGIN_ROUTING_KEY,
+        first(header::ORIGIN_ROUTING_KEY).unwrap_or_else(|| cx.routing_key()),
+    );
     headers.insert(header::SERVICE, cx.service());
+    headers.insert(header::HOST, cx.environment().host.as_str());
+    if let Some(handler) = report.handler {
+        headers.insert(header::HANDLER, bounded(handler, NAME_MAX));
+    }
     let now = SystemTime::now();
     for (name, time) in
         [(header::FAILED_AT, now), (header::FIRST_FAILED_AT, cx.first_failed_at().unwrap_or(now))]

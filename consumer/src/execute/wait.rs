@@ -26,8 +26,10 @@ pub(super) async fn for_retry(
     let Retrying { delay, hold, exactly } = *retry;
     let (queue, id, attempt, kind) = (cx.queue(), cx.message_id(), cx.attempt(), report.kind.as_str());
     let (environment, clock) = (&work.environment, work.environment.client.clock());
-    if let Some(tier) = tier::choose(&environment.facts.retry_tiers, hold, exactly) {
-        let due = (exactly && tier.delay() < hold).then(|| SystemTime::now() + hold);
+    // What waits in a tier is not delayed by its queue as well.
+    let in_tier = if hold.is_zero() { hold } else { delay };
+    if let Some(tier) = tier::choose(&environment.facts.retry_tiers, in_tier, exactly) {
+        let due = (exactly && tier.delay() < in_tier).then(|| SystemTime::now() + in_tier);
         tracing::info!(
             %queue, id, attempt, ?delay, kind, error = report.text(), tier = %tier.exchange(),
             "message will be tried again, and waits in a retry tier"

@@ -64,6 +64,8 @@ queue_file! {
     overflow: Option<ClassicOverflow>, Quorum | Classic;
     delivery_limit: Option<Limit>, Quorum;
     retry: Option<Retry>, Quorum | Classic;
+    #[serde(with = "humantime_serde")]
+    retry_after_max: Option<Duration>, Quorum | Classic;
     max_priority: Option<u8>, Classic;
     single_active_consumer: bool, Quorum | Classic;
     exclusive: bool, Classic;
@@ -166,6 +168,7 @@ impl QueueFile {
                 Limit::Named(Named::Unlimited) => DeliveryLimit::Unlimited,
             }),
             retry: self.retry,
+            retry_after_max: self.retry_after_max,
             single_active_consumer: self.single_active_consumer,
             initial_group_size: self.initial_group_size,
             dead_letter: self.dead_letter.map(To::read),
@@ -186,6 +189,7 @@ impl QueueFile {
             overflow: self.overflow,
             max_priority: self.max_priority,
             retry: self.retry,
+            retry_after_max: self.retry_after_max,
             single_active_consumer: self.single_active_consumer,
             dead_letter: self.dead_letter.map(To::read),
             sources,
@@ -217,6 +221,7 @@ impl QueueFile {
                     DeliveryLimit::Unlimited => Limit::Named(Named::Unlimited),
                 }),
                 retry: queue.retry.clone(),
+                retry_after_max: queue.retry_after_max,
                 single_active_consumer: queue.single_active_consumer,
                 initial_group_size: queue.initial_group_size,
                 dead_letter: queue.dead_letter.as_ref().map(To::write),
@@ -233,6 +238,7 @@ impl QueueFile {
                 overflow: queue.overflow,
                 max_priority: queue.max_priority,
                 retry: queue.retry.clone(),
+                retry_after_max: queue.retry_after_max,
                 single_active_consumer: queue.single_active_consumer,
                 dead_letter: queue.dead_letter.as_ref().map(To::write),
                 ..file(Kind::Classic)

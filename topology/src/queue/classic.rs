@@ -29,6 +29,7 @@ pub struct ClassicQueue {
     pub(crate) max_priority: Option<u8>,
     pub(crate) single_active_consumer: bool,
     pub(crate) retry: Option<Retry>,
+    pub(crate) retry_after_max: Option<Duration>,
     pub(crate) dead_letter: Option<DeadLetter>,
     pub(crate) sources: Vec<Source>,
 }
@@ -49,6 +50,7 @@ impl ClassicQueue {
             max_priority: None,
             single_active_consumer: false,
             retry: None,
+            retry_after_max: None,
             dead_letter: None,
             sources: Vec::new(),
         }

@@ -107,6 +107,15 @@ macro_rules! retry_methods {
             self.retry = Some(policy);
             self
         }
+
+        /// Declares [tiers](crate::RetryTier) from which any delay from a second to `longest` can be made up: for handlers that ask for delays of their own
+        /// (`Failure::retry_after`), policies of one handler or error, and brokers that cannot delay by themselves.
+        ///
+        /// Without, such a delay is made up of the tiers that the policy needs, if it needs any, and else waits in the consumer.
+        pub const fn retry_after_max(mut self, longest: std::time::Duration) -> Self {
+            self.retry_after_max = Some(longest);
+            self
+        }
     };
 }
 
