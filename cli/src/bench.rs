@@ -8,7 +8,7 @@ mod publish;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use garenne::{prelude::*, shared::config::PublishConfig};
+use garenne::{QueueContract, prelude::*, shared::config::PublishConfig};
 
 /// The options of `garenne bench`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +54,12 @@ pub(crate) struct Options {
     /// How many layers that do nothing are around publishing, or around handling.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
     layers: u8,
+    /// How many of a hundred messages fail at first, when consuming; they come again after 2 s.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=50))]
+    failing: u8,
+    /// Where failed messages wait; with it the queue is a quorum queue that has a retry policy, also if nothing fails.
+    #[arg(long, value_enum)]
+    retry: Option<RetryIn>,
     /// How many messages.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     count: u32,
@@ -71,6 +77,15 @@ pub(crate) enum QueueKind {
     Classic,
 }
 
+/// Where failed messages wait.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RetryIn {
+    /// In the queue, where RabbitMQ 4.3 delays them.
+    Queue,
+    /// In a retry tier.
+    Tier,
+}
+
 /// Measures and prints.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (measured, json) = match &args.what {
@@ -83,12 +98,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 impl Options {
     /// Connects, and declares a queue of this run's own that the broker deletes soon after.
-    async fn prepare(&self) -> anyhow::Result<(Client, QueueName)> {
+    async fn prepare(&self) -> anyhow::Result<(Client, QueueContract)> {
         let mut publish = PublishConfig::default();
         publish.window = self.window as usize;
         let client = Client::connect(Config::from_url(&self.url)?.service("bench").publish(publish)).await?;
         let queue = QueueName::try_from(format!("garenne.bench.{}", Metadata::new_message_id()))?;
-        client.apply(&load::topology(self.queue_kind, &queue)).await?;
-        Ok((client, queue))
+        let queue = load::queue(self, queue);
+        let contract = queue.contract();
+        client.apply(&Topology::new().queue(queue)).await?;
+        Ok((client, contract))
     }
 }

@@ -6,6 +6,7 @@ mod chaos;
 mod dead_letters;
 mod ledger;
 mod messages;
+mod replay;
 mod report;
 mod services;
 mod shop;
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    chaos::Chaos,
+    chaos::{Chaos, Level},
     ledger::Ledger,
     report::Report,
     services::Services,
@@ -44,9 +45,9 @@ pub(crate) struct Args {
     /// not count.
     #[arg(long)]
     url: Option<String>,
-    /// Leaves the connections alone.
-    #[arg(long)]
-    no_chaos: bool,
+    /// What breaks on the way.
+    #[arg(long, value_enum, default_value_t = Level::Cuts)]
+    chaos: Level,
     /// Prints the final table as one JSON object on standard output, and nothing else there.
     #[arg(long)]
     json: bool,
@@ -114,11 +115,13 @@ async fn play(
     let proxied = behind(&proxy, config);
     let view = View::start(args.surface(), operator, shop, stats, ledger);
     let services = Services::start(&proxied, shop, ledger, stats).await?;
-    let chaos = (!args.no_chaos).then(|| Chaos::start(Arc::clone(&proxy), ledger, Arc::clone(stats)));
+    let chaos = Chaos::start(args.chaos, Arc::clone(&proxy), ledger, Arc::clone(stats));
     let producing = services::produce(&proxied, shop, ledger, stats, &stop.first);
     stop.second.run_until_cancelled(producing).await.transpose()?;
-    if let Some(chaos) = chaos {
-        chaos.stop().await?;
+    chaos.stop().await?;
+    stats.bank.answers();
+    if args.chaos == Level::Heavy {
+        replay::replay(args.surface(), operator, shop, ledger, stats, &stop.second).await?;
     }
     dead_letters::settle(operator, shop, ledger, &stop.second).await?;
     services.stop().await?;

@@ -4,6 +4,7 @@ mod broker;
 mod embedded;
 pub(crate) mod instructions;
 mod programs;
+mod retries;
 
 use std::{fmt::Write as _, process::ExitCode};
 
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Measures only on the embedded broker.
     #[arg(long)]
     embedded: bool,
+    /// Measures only what failed messages cost the others.
+    #[arg(long, conflicts_with = "embedded")]
+    retries: bool,
     /// Writes the table into `docs/performance.md` instead of standard output only.
     #[arg(long)]
     write: bool,
@@ -65,8 +69,13 @@ const RATIOS: [Ratio; 7] = [
 /// Measures on a broker and prints the table.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let programs = programs::build()?;
+    if args.retries {
+        retries::measure(args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if !args.embedded {
         compare(args, &programs)?;
+        retries::measure(args)?;
     }
     embedded::measure(args, &programs)?;
     Ok(ExitCode::SUCCESS)

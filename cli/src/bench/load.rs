@@ -6,14 +6,17 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use garenne::prelude::*;
+use garenne::{QueueDefinition, prelude::*};
 use garenne_cli::measure::Latencies;
 use serde::{Deserialize, Serialize};
 
-use super::{Options, QueueKind};
+use super::{Options, QueueKind, RetryIn};
 
 /// How long the broker keeps a benchmark's queue when nobody uses it.
 const EXPIRES: Duration = Duration::from_secs(60);
+
+/// How long a failed message waits.
+const DELAY: Duration = Duration::from_secs(2);
 
 /// The message of a benchmark: as large as asked for.
 #[derive(Debug, Serialize, Deserialize, Message)]
@@ -47,13 +50,16 @@ impl Sample {
     }
 }
 
-/// Returns the topology of a benchmark: one queue, deleted a minute after its last use.
-pub(crate) fn topology(kind: QueueKind, queue: &QueueName) -> Topology {
-    match kind {
-        QueueKind::Quorum => {
-            Topology::new().queue(Queue::quorum(queue).expires(EXPIRES).without_dead_letter())
-        }
-        QueueKind::Classic => Topology::new().queue(Queue::classic(queue).expires(EXPIRES)),
+/// Returns the queue of a benchmark, which the broker deletes a minute after its last use.
+pub(crate) fn queue(options: &Options, name: QueueName) -> QueueDefinition {
+    let policy = options.retry.map(|place| match place {
+        RetryIn::Queue => Retry::fixed(DELAY),
+        RetryIn::Tier => Retry::exponential(DELAY..=2 * DELAY),
+    });
+    match (policy, options.queue_kind) {
+        (Some(policy), _) => Queue::quorum(name).expires(EXPIRES).without_dead_letter().retry(policy).into(),
+        (None, QueueKind::Quorum) => Queue::quorum(name).expires(EXPIRES).without_dead_letter().into(),
+        (None, QueueKind::Classic) => Queue::classic(name).expires(EXPIRES).into(),
     }
 }
 

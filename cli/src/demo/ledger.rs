@@ -19,6 +19,7 @@ struct Entry {
     outcome: Outcome,
     handled: [u16; QUEUES.len()],
     dead_lettered: [bool; QUEUES.len()],
+    replayed: u16,
 }
 
 /// How a publish ended.
@@ -48,6 +49,8 @@ pub(crate) struct Totals {
     pub(crate) failed: u64,
     /// Copies found in dead-letter queues.
     pub(crate) dead_lettered: u64,
+    /// Copies that were taken out of dead-letter queues and handled again.
+    pub(crate) replayed: u64,
     /// Orders that a queue's consumers finished more than once, counted for each further time.
     pub(crate) duplicates: u64,
     /// Confirmed copies that were neither handled nor dead-lettered.
@@ -95,6 +98,13 @@ impl Ledger {
         self.lock()[order as usize].dead_lettered[queue] = true;
     }
 
+    /// Notes that an order was taken out of the dead-letter queue of a queue, to be handled again.
+    pub(crate) fn replayed(&self, order: u32, queue: usize) {
+        let entry = &mut self.lock()[order as usize];
+        entry.dead_lettered[queue] = false;
+        entry.replayed += 1;
+    }
+
     /// Returns the sums so far; while messages are under way, `lost` counts those too.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -106,6 +116,7 @@ impl Ledger {
                 Outcome::Failed => totals.failed += 1,
             }
             totals.published += 1;
+            totals.replayed += u64::from(entry.replayed);
             for queue in 0..QUEUES.len() {
                 let (handled, dead) = (entry.handled[queue], entry.dead_lettered[queue]);
                 totals.duplicates += u64::from(handled.saturating_sub(1));

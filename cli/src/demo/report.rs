@@ -27,6 +27,10 @@ pub(crate) struct Report {
     pub(crate) redelivered: u64,
     /// Copies in dead-letter queues.
     pub(crate) dead_lettered: u64,
+    /// Failed attempts that waited for another.
+    pub(crate) retried: u64,
+    /// Dead letters that were replayed.
+    pub(crate) replayed: u64,
     /// Further times that consumers of one queue finished the same order.
     pub(crate) duplicates: u64,
     /// Connections opened after a loss.
@@ -57,6 +61,8 @@ impl Report {
                 .collect(),
             redelivered: stats.redelivered.get(),
             dead_lettered: totals.dead_lettered,
+            retried: stats.retried.get(),
+            replayed: totals.replayed,
             duplicates: totals.duplicates,
             reconnects: stats.reconnects.get(),
             // Nobody waited for them to be handled.
@@ -91,7 +97,11 @@ impl Report {
             row(format!("handled by {name}"), *count);
         }
         row("redelivered".to_owned(), self.redelivered);
+        row("retried".to_owned(), self.retried);
         row("dead-lettered".to_owned(), self.dead_lettered);
+        if self.replayed > 0 {
+            row("replayed from the dead letters".to_owned(), self.replayed);
+        }
         row("duplicates".to_owned(), self.duplicates);
         row("reconnects".to_owned(), self.reconnects);
         if self.left > 0 {

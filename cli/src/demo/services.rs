@@ -53,7 +53,7 @@ impl Services {
             count_reconnects(&client, stats, &mut watchers);
             let desk = Desk { consumer, queue, ledger: Arc::clone(ledger), stats: Arc::clone(stats) };
             let service =
-                Service::new(&client).consume(Consumer::new(shop.queue(queue)).concurrency(16).handle(desk));
+                Service::new(&client).consume(Consumer::of(&shop.work(queue)).concurrency(16).handle(desk));
             running.spawn(service.run_until(stop.clone().cancelled_owned()));
             clients.push(client);
         }
@@ -83,7 +83,7 @@ impl Handler<OrderPlaced> for Desk {
             self.stats.redelivered.up();
         }
         if QUEUES[self.queue] == "billing" {
-            charge(&order, cx.attempt())?;
+            charge(&order, cx.attempt(), &self.stats)?;
         }
         if let Some(order) = self.ledger.order(cx.message_id()) {
             self.ledger.handled(order, self.queue);
@@ -94,11 +94,19 @@ impl Handler<OrderPlaced> for Desk {
 }
 
 /// Plays the bank.
-fn charge(order: &OrderPlaced, attempt: u32) -> Result<(), Failure> {
+fn charge(order: &OrderPlaced, attempt: u32, stats: &Stats) -> Result<(), Failure> {
+    let (is_away, is_generous) = stats.bank.mood();
     match order.payment {
-        Payment::Accepted => Ok(()),
-        Payment::SlowBank if attempt > 1 => Ok(()),
-        Payment::SlowBank => Err(Failure::retry("the bank does not answer")),
+        _ if is_away => {
+            stats.retried.up();
+            Err(Failure::retry("the bank is away"))
+        }
+        Payment::SlowBank if attempt == 1 => {
+            stats.retried.up();
+            Err(Failure::retry("the bank does not answer"))
+        }
+        Payment::Accepted | Payment::SlowBank => Ok(()),
+        Payment::Declined if is_generous => Ok(()),
         Payment::Declined => Err(Failure::dead_letter("the card is declined")),
     }
 }

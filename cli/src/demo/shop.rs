@@ -13,6 +13,9 @@ const KEYS: [&str; QUEUES.len()] = ["order.placed.*", "order.placed.*", "order.#
 /// When the broker deletes a queue that nobody uses: the demo deletes them itself, unless it is killed.
 const EXPIRES: Duration = Duration::from_secs(600);
 
+/// The first and the longest delay before another attempt.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
 /// The names of one run. Nobody else's messages are in its queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Shop {
@@ -42,12 +45,19 @@ impl Shop {
         named(format!("{}.dlq", self.queue(queue)))
     }
 
+    /// Returns the definition of a queue: what fails waits a second, and longer each time.
+    pub(crate) fn work(&self, queue: usize) -> QuorumQueue {
+        let retry = Retry::linear(RETRY.0..=RETRY.1).attempts(20);
+        quorum(self.queue(queue)).bind(self.exchange(), KEYS[queue]).retry(retry).dead_letter()
+    }
+
     /// Returns the topology: `billing` is shared by competing consumers, `notifications` and `audit` get a copy each.
     pub(crate) fn topology(&self) -> Topology {
         let topology = Topology::new().exchange(Exchange::topic(self.exchange()).auto_delete());
         (0..QUEUES.len()).fold(topology, |topology, queue| {
-            let work = quorum(self.queue(queue)).bind(self.exchange(), KEYS[queue]).dead_letter();
-            topology.queue(quorum(self.dead_letters(queue)).without_dead_letter()).queue(work)
+            let dead_letters =
+                quorum(self.dead_letters(queue)).without_delivery_limit().without_dead_letter();
+            topology.queue(dead_letters).queue(self.work(queue))
         })
     }
 }

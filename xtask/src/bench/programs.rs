@@ -52,6 +52,14 @@ pub(super) const LAYERED: [(&str, &[&str]); 6] = [
     ("Garenne, consume, 10 layers", &["bench", "consume", "--layers", "10"]),
 ];
 
+/// Garenne with a retry policy, without failures and with one message of ten that fails at first.
+pub(super) const RETRYING: [(&str, &[&str]); 4] = [
+    ("retries in the queue, none fails", &["bench", "consume", "--retry", "queue"]),
+    ("retries in the queue, 10 % fail", &["bench", "consume", "--retry", "queue", "--failing", "10"]),
+    ("retries in a tier, none fails", &["bench", "consume", "--retry", "tier"]),
+    ("retries in a tier, 10 % fail", &["bench", "consume", "--retry", "tier", "--failing", "10"]),
+];
+
 /// Builds the programs; says so if the C client is not among them.
 pub(super) fn build() -> anyhow::Result<Vec<Program>> {
     let mut cargo = Command::new(environment::cargo());
@@ -98,6 +106,11 @@ fn build_c() -> anyhow::Result<bool> {
         .arg("-lrabbitmq");
     process::run(&mut build, LIMIT)?;
     Ok(true)
+}
+
+/// Returns the programs with a retry policy; they are built with the others.
+pub(super) fn retrying() -> Vec<Program> {
+    RETRYING.iter().map(|(name, arguments)| program(name, "garenne", arguments)).collect()
 }
 
 /// Returns the programs with layers; they are built with the others.
