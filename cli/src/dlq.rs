@@ -23,11 +23,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Something that was selected could not be done, or a signal ended it before the end.
 const NOT_ALL: u8 = 3;
 
+/// As clap has it.
+const WRONG_USAGE: u8 = 2;
+
 /// The options of `garenne dlq`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes:\n  \
     0  done\n  \
-    1  the broker, a file or the editor failed; what was done is done\n  \
+    1  the broker or a file failed; what was done is done\n  \
     2  wrong usage\n  \
     3  something selected stays or was parked, or a signal ended it early")]
 pub(crate) struct Args {
@@ -104,6 +107,12 @@ where
     }
 }
 
+/// Says what is wrong with the usage.
+fn wrong_usage(text: &str) -> anyhow::Result<ExitCode> {
+    text::complain(&format!("error: {text}"));
+    Ok(ExitCode::from(WRONG_USAGE))
+}
+
 /// Makes the handle of a queue, with a progress bar where standard error is a terminal.
 fn dead_letters(client: &Client, queue: QueueName, bar: &Arc<ProgressBar>) -> DeadLetters {
     let bar = Arc::clone(bar);
@@ -125,6 +134,12 @@ fn progress_bar() -> Arc<ProgressBar> {
 /// Tells on standard error why not every message was looked at.
 fn tell_short(queue: &QueueName, looked: &Looked) {
     let Looked { seen, ready, .. } = *looked;
+    if ready == 0 && looked.short == Some(Short::Others) {
+        text::complain(&format!(
+            "{queue}: nothing is ready, but somebody else reads the queue: what they hold is not seen"
+        ));
+        return;
+    }
     let why = match looked.short {
         Some(Short::Others) => "somebody else reads the queue, and has the rest",
         Some(Short::Window) => "no more can be held at a time; replay, discard or export what was seen first",

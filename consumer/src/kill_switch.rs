@@ -15,9 +15,10 @@ use tokio::{sync::Notify, time::Instant};
 /// consumer unsubscribes and hands back what it has not begun. After a [`pause`](Self::pause) it takes one message, and goes on if that is
 /// handled; otherwise it pauses again, for longer.
 ///
-/// A message that fails as such a probe is handed back uncounted, so that an outage costs no message its attempts; every third of them in a
-/// row counts, so that one message that always fails does not keep the consumer from its queue. What the handler gives up for good goes to
-/// the dead-letter queue. RabbitMQ before 4.3 counts what is handed back.
+/// A message that fails as such a probe is handed back uncounted, and others are tried meanwhile: an outage costs no message its attempts, and
+/// one that always fails keeps nobody from its turn. What the handler gives up for good goes to the dead-letter queue, one at a time. Where
+/// no message comes for as long as the pause was, there is nothing to try, and the consumer goes on. RabbitMQ before 4.3 counts what is handed
+/// back. The reading of a stream is not paused.
 ///
 /// While it lasts, the health of the client is not ready and says why, and the metric `garenne_consumer_paused` is 1.
 ///

@@ -14,7 +14,6 @@ use garenne_transport::{Delivery, Error, ErrorKind, Settlement, Subscriber};
 use tokio_util::sync::CancellationToken;
 
 use self::flow::Flow;
-pub(crate) use self::one_by_one::begins_with_one;
 use crate::{dispatch::Scheduler, kill_switch::Found, pace::Pace, watch::Watch, work::Work};
 
 /// How long handlers may take to notice the end of the drain. Only one that blocks its thread needs it.
@@ -30,6 +29,8 @@ pub(crate) struct Runner {
     pace: Option<Pace>,
     work: Arc<Work>,
     stop: CancellationToken,
+    /// A stream is never left: it would be read from its end again.
+    is_stream: bool,
 }
 
 /// How a consumer reads.
@@ -61,6 +62,7 @@ impl Runner {
             pace: work.pipeline.consumer().rate.and_then(|rate| Pace::new(rate, work)),
             work: Arc::clone(work),
             stop: stop.clone(),
+            is_stream: false,
         }
     }
 
@@ -98,7 +100,7 @@ impl Runner {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Next::Stop,
-                found = self.work.too_much_failed() => return Next::TooMuchFailed(found),
+                found = self.work.too_much_failed(), if !self.is_stream => return Next::TooMuchFailed(found),
                 () = pace.permit() => {}
             }
         }
@@ -106,7 +108,7 @@ impl Runner {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Next::Stop,
-            found = self.work.too_much_failed() => Next::TooMuchFailed(found),
+            found = self.work.too_much_failed(), if !self.is_stream => Next::TooMuchFailed(found),
             delivery = self.scheduler.next(subscriber) => delivery.map_or(Next::Stop, Next::Delivery),
         }
     }

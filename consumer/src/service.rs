@@ -17,7 +17,7 @@ use crate::{
     kill_switch::Outcomes,
     metric::Metrics,
     pipeline::Pipeline,
-    runner::{CLOSE_LIMIT, GRACE, Runner, begins_with_one},
+    runner::{CLOSE_LIMIT, GRACE, Runner},
     slow::Slow,
     tally::Tally,
     watch::{Watch, Watchdog},
@@ -201,7 +201,6 @@ impl Service {
                 metrics,
             };
             let work = Arc::new(work);
-            let prefetch = if begins_with_one(&work) { 1 } else { prefetch };
             let subscription = Subscription::new(work.environment.queue.clone()).prefetch(prefetch);
             runners.push(Runner::new(client.subscribe(subscription).await?, &work, stop));
         }

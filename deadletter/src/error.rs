@@ -49,6 +49,15 @@ impl DeadLetterError {
         Self { kind: DeadLetterErrorKind::Stream, message, source: None }
     }
 
+    /// Says what was done before.
+    pub(crate) fn after(mut self, removed: u64) -> Self {
+        self.message = format!(
+            "{} any more ({removed} messages were removed before); run it again for the rest",
+            self.message
+        );
+        self
+    }
+
     /// Returns what went wrong.
     #[must_use]
     pub const fn kind(&self) -> DeadLetterErrorKind {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU32};
 
 use garenne_producer::Publisher;
-use garenne_shared::{NameError, Outgoing, QueueName, Retry};
+use garenne_shared::{Chain, NameError, Outgoing, QueueName, Retry};
 use garenne_topology::{Queue, Topology};
 use garenne_transport::Client;
 use tokio::sync::{Mutex, OnceCell};
@@ -188,7 +188,7 @@ impl<'a> Replayer<'a> {
             return found.clone();
         }
         let asked = match QueueName::try_from(queue.to_owned()) {
-            Ok(name) => self.client.queue_info(&name).await.err().map(|error| error.to_string()),
+            Ok(name) => self.client.queue_info(&name).await.err().map(|error| Chain(&error).to_string()),
             Err(error) => Some(misnamed(&error)),
         };
         found.insert(queue.to_owned(), asked.clone());
@@ -196,7 +196,7 @@ impl<'a> Replayer<'a> {
     }
 
     async fn publish(&self, copy: Outgoing) -> Result<(), String> {
-        self.publisher.publish_raw(copy).await.map(|_| ()).map_err(|error| error.to_string())
+        self.publisher.publish_raw(copy).await.map(|_| ()).map_err(|error| Chain(&error).to_string())
     }
 
     async fn park(&self, letter: &DeadLetter) -> Result<QueueName, String> {

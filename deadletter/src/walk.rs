@@ -41,7 +41,7 @@ pub struct Looked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Short {
-    /// Somebody else reads the queue: a consumer, a single active one perhaps, has the rest.
+    /// Somebody else reads the queue: a consumer, a single active one perhaps, or another look, has the rest.
     Others,
     /// As many as can be held at a time are held ([`WINDOW`]), and none of them is to be removed.
     Window,
@@ -104,9 +104,12 @@ impl<'a> Walk<'a> {
         mut visit: impl FnMut(DeadLetter) -> Visit<'a>,
         mut note: impl FnMut(Fate),
     ) -> Result<Looked, DeadLetterError> {
-        let ready = self.ask().await?;
+        let info = self.client.queue_info(self.queue).await.map_err(|error| self.failed(error))?;
+        let ready = u64::from(info.ready);
         if ready == 0 {
-            return Ok(Looked::default());
+            // What others hold is not to be seen.
+            let short = (info.consumers > 0).then_some(Short::Others);
+            return Ok(Looked { short, ..Looked::default() });
         }
         let prefetch = u16::try_from(ready).unwrap_or(WINDOW);
         let subscription = Subscription::new(self.queue.clone()).prefetch(prefetch);
@@ -137,9 +140,9 @@ impl<'a> Walk<'a> {
         walked?;
         closed.map_err(|error| match error.kind() {
             ErrorKind::ConnectionLost => DeadLetterError::interrupted(self.queue, removed),
-            _ => self.failed(error),
+            _ => self.failed(error).after(removed),
         })?;
-        self.wait_for(back).await?;
+        self.wait_for(back).await.map_err(|error| error.after(removed))?;
         Ok(looked)
     }
 
@@ -164,7 +167,7 @@ impl<'a> Walk<'a> {
         let mut last = false;
         while way.looked.seen < way.looked.ready {
             if way.held.len() >= usize::from(WINDOW) {
-                way.looked.short = Some(Short::Window);
+                way.looked.short = (!last).then_some(Short::Window);
                 return Ok(());
             }
             match self.next(way, lost.as_ref()).await {
@@ -215,7 +218,8 @@ impl<'a> Walk<'a> {
                 Next::Silence => {
                     let limit = self.client.config().connection.rpc_timeout;
                     let silent = self.client.clock().now() - way.heard;
-                    if self.ask().await? == 0 || silent >= limit {
+                    let ready = self.ask().await.map_err(|error| error.after(way.removed))?;
+                    if ready == 0 || silent >= limit {
                         way.looked.short = Some(Short::Others);
                         return Ok(());
                     }

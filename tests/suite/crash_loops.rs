@@ -145,3 +145,33 @@ async fn a_stream_has_no_gap_after_the_first_message() {
     running.stop().await.expect("it ends cleanly");
     assert_eq!(diary.entries(), (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_single_active_consumer_makes_no_room_for_a_waiting_one_at_its_first_message() {
+    let queue = Queue::quorum("work").single_active_consumer().dead_letter();
+    let workshop = Workshop::with(Topology::new().queue(queue.clone())).await;
+    let (first, second) = (Diary::default(), Diary::default());
+    let consumer = |diary: &Diary| {
+        let diary = diary.clone();
+        Consumer::of(&queue).prefetch(30).concurrency(1).handle(move |job: Job, _: Context| {
+            diary.note(job.number.to_string());
+            std::future::ready(Ok(()))
+        })
+    };
+    let subscribed = async |count| {
+        eventually(60 * SECONDS, "the subscriptions", async || {
+            let health = workshop.client.health();
+            if health.subscribed == count { Ok(()) } else { Err(health) }
+        })
+        .await;
+    };
+    let active = workshop.run(consumer(&first));
+    subscribed(1).await;
+    let waiting = workshop.run(consumer(&second));
+    subscribed(2).await;
+    workshop.jobs(0..20).await;
+    first.reaches(20).await;
+    assert_eq!(second.entries(), Vec::<String>::new());
+    active.stop().await.expect("it ends cleanly");
+    waiting.stop().await.expect("it ends cleanly");
+}

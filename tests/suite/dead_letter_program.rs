@@ -94,6 +94,13 @@ async fn dead_letters_are_listed_grouped_and_shown_on_the_command_line() {
     let shown = dlq(&workshop, &["show", "work.dlq", "--json", "--id", "m-1"]).await.lines();
     assert_eq!((shown.len(), &shown[0]["message"]["metadata"]["message_id"]), (1, &json!("m-1")));
     assert_eq!(workshop.ready("work.dlq").await, 4);
+    for wrong in [&["show", "work.dlq", "--end", "handlr"][..], &["show", "work.dlq", "--fingerprint", "zz"]]
+    {
+        assert_eq!(dlq(&workshop, wrong).await.code, Some(2), "{wrong:?}");
+    }
+    let both = dlq(&workshop, &["list", "work.dlq", "nowhere"]).await;
+    assert_eq!(both.code, Some(1), "{}", both.stderr);
+    assert!(both.stdout.contains("is locked") && both.stderr.contains("nowhere"), "{}", both.stdout);
     let missing = dlq(&workshop, &["show", "nowhere"]).await;
     assert_eq!(missing.code, Some(1), "{}", missing.stderr);
     assert!(missing.stderr.contains("nowhere"), "{}", missing.stderr);
@@ -103,7 +110,7 @@ async fn dead_letters_are_listed_grouped_and_shown_on_the_command_line() {
 async fn dead_letters_are_replayed_and_discarded_on_the_command_line() {
     let workshop = with_dead().await;
     let unsaid = dlq(&workshop, &["replay", "work.dlq"]).await;
-    assert_eq!(unsaid.code, Some(1), "{}", unsaid.stdout);
+    assert_eq!(unsaid.code, Some(2), "{}", unsaid.stdout);
     assert!(unsaid.stderr.contains("--all"), "{}", unsaid.stderr);
     let dry = dlq(&workshop, &["replay", "work.dlq", "--all", "--dry-run", "--json"]).await;
     assert_eq!(dry.code, Some(3), "{}", dry.stderr);
@@ -115,7 +122,7 @@ async fn dead_letters_are_replayed_and_discarded_on_the_command_line() {
     assert_eq!((done.code, done.stdout.trim()), (Some(0), "3 of 3 messages replayed"), "{}", done.stderr);
     assert_eq!((workshop.ready("work").await, workshop.ready("work.dlq").await), (3, 1));
     let asked = dlq(&workshop, &["discard", "work.dlq", "--all"]).await;
-    assert_eq!(asked.code, Some(1));
+    assert_eq!(asked.code, Some(2));
     assert!(asked.stderr.contains("--yes"), "{}", asked.stderr);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("odd.ndjson");

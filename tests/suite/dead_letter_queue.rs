@@ -303,7 +303,7 @@ async fn a_consumer_of_the_dead_letters_is_no_hang() {
     ));
     held.reaches(10).await;
     let (letters, looked) = dead(&workshop).look(&Filter::new(), 100).await.unwrap();
-    assert_eq!((letters.len(), looked.ready), (0, 0));
+    assert_eq!((letters.len(), looked.ready, looked.short), (0, 0, Some(Short::Others)));
     running.stop().await.expect("it ends cleanly");
     holds(&workshop, "work.dlq", 10).await;
     // A single active consumer that is somebody else gives nothing to us.

@@ -61,12 +61,12 @@ async fn paused(workshop: &Workshop, wanted: bool) {
 
 #[tokio::test]
 async fn an_outage_of_what_the_handlers_need_costs_no_message() {
-    let workshop = Workshop::new(20).await;
+    let workshop = Workshop::new(3).await;
     let (database, diary) = (Database::default(), Diary::default());
     workshop.jobs(0..50).await;
     let running = workshop.run(database.consumer(&diary, || Failure::retry("the database is down")));
     paused(&workshop, true).await;
-    // Without the switch, 50 messages with 21 attempts each would long be in the dead letters.
+    // However long it lasts: probes cost no attempts.
     database.is_asked(60).await;
     assert_eq!(workshop.ready("work.dlq").await, 0);
     database.is_up.store(true, Relaxed);
@@ -116,6 +116,23 @@ async fn a_message_that_always_fails_does_not_keep_a_paused_consumer_from_its_qu
     .await;
     running.stop().await.expect("it ends cleanly");
     assert!(!diary.entries().contains(&"0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_paused_consumer_with_nothing_to_try_goes_on() {
+    let workshop = Workshop::new(20).await;
+    let (database, diary) = (Database::default(), Diary::default());
+    workshop.jobs(0..6).await;
+    let running = workshop.run(database.consumer(&diary, || Failure::retry("the database is down")));
+    paused(&workshop, true).await;
+    let mut taken = 0;
+    eventually(60 * SECONDS, "somebody else has taken everything", async || {
+        taken += workshop.vhost.take_raw("work", 10).await.len();
+        if taken == 6 { Ok(()) } else { Err(taken) }
+    })
+    .await;
+    paused(&workshop, false).await;
+    running.stop().await.expect("it ends cleanly");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use anyhow::Context as _;
 use garenne::{Outgoing, deadletter::Edit, header};
 
 use super::text;
@@ -66,7 +67,8 @@ fn run_editor(path: &std::path::Path) -> anyhow::Result<()> {
     // As git does: the variable may hold options.
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
-    let status = Command::new(program).args(words).arg(path).status()?;
+    let status = Command::new(program).args(words).arg(path).status();
+    let status = status.with_context(|| format!("the editor `{editor}` cannot be started"))?;
     anyhow::ensure!(status.success(), "the editor `{editor}` ended with {status}");
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(super) struct Args {
         hide_env_values = true,
         default_value = "http://guest:guest@localhost:15672", value_parser = garenne_program::secret)]
     management_url: Secret,
-    /// How many messages of each queue to look at.
+    /// How many messages of each queue to tell of; 0 looks into none, which is quick for long queues.
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     peek: u64,
     /// Prints one JSON object a line.
@@ -68,19 +68,25 @@ struct Top {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let client = connect(&args.broker).await?;
     let queues = find_queues(&args, &client).await?;
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), false);
     for queue in queues {
-        rows.push(look(&client, queue, args.peek).await?);
+        match look(&client, queue, args.peek).await {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                failed = true;
+                text::complain(&format!("error: {error:#}"));
+            }
+        }
     }
     client.close().await;
     if args.json {
         rows.iter().try_for_each(text::json)?;
-    } else if rows.is_empty() {
+    } else if rows.is_empty() && !failed {
         text::print("no dead-letter queue was found")?;
     } else {
         text::print(&table(&rows))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn find_queues(args: &Args, client: &Client) -> anyhow::Result<BTreeSet<QueueName>> {
@@ -143,7 +149,11 @@ fn table(rows: &[Row]) -> String {
             .collect();
         table.add_row([
             text::clean(&row.queue),
-            row.ready.to_string(),
+            if row.consumers == 0 {
+                row.ready.to_string()
+            } else {
+                format!("{} (and what {} consumers hold)", row.ready, row.consumers)
+            },
             if row.seen == 0 { "-".to_owned() } else { format!("{}{part}", text::ago(row.oldest_s)) },
             top.join("\n"),
         ]);

@@ -47,7 +47,7 @@ pub(super) struct ImportArgs {
     #[arg(long, conflicts_with = "to")]
     origin: bool,
     /// Begins with this line, to go on with an import that ended early.
-    #[arg(long, value_name = "LINE", default_value_t = 1)]
+    #[arg(long, value_name = "LINE", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from_line: u64,
     #[command(flatten)]
     broker: BrokerArgs,
@@ -87,9 +87,11 @@ pub(super) async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let client = connect(&args.broker).await?;
     let publisher = Publisher::new(&client);
     let (mut done, mut failed) = (0_u64, 0_u64);
-    for (number, line) in (1_u64..).zip(lines.lines()) {
-        let line = line.with_context(|| format!("line {number} cannot be read"))?;
-        if number < args.from_line || line.trim().is_empty() {
+    // A line that is no text is reported as any other that is wrong.
+    for (number, line) in (1_u64..).zip(lines.split(b'\n')) {
+        let line =
+            line.with_context(|| format!("line {number} cannot be read; {done} messages were imported"))?;
+        if number < args.from_line || line.trim_ascii().is_empty() {
             continue;
         }
         match import_line(&args, &publisher, &line).await {
@@ -121,8 +123,8 @@ enum Problem {
     Broker(garenne::PublishError),
 }
 
-async fn import_line(args: &ImportArgs, publisher: &Publisher, line: &str) -> Result<(), Problem> {
-    let record: Record = serde_json::from_str(line).map_err(|error| Problem::Line(error.to_string()))?;
+async fn import_line(args: &ImportArgs, publisher: &Publisher, line: &[u8]) -> Result<(), Problem> {
+    let record: Record = serde_json::from_slice(line).map_err(|error| Problem::Line(error.to_string()))?;
     let queue = args.to.clone().unwrap_or_else(|| record.queue.clone());
     let message = if args.origin { record.for_origin() } else { record.for_queue(&queue).map(Some) };
     let message = message.map_err(|error| Problem::Line(error.to_string()))?.ok_or_else(|| {
@@ -130,7 +132,9 @@ async fn import_line(args: &ImportArgs, publisher: &Publisher, line: &str) -> Re
     })?;
     match publisher.publish_raw(message).await {
         Ok(_) => Ok(()),
-        Err(error) if error.is_unroutable() || !error.is_transient() => Err(Problem::Line(error.to_string())),
+        Err(error) if error.is_unroutable() || !error.is_transient() => {
+            Err(Problem::Line(garenne::shared::Chain(&error).to_string()))
+        }
         Err(error) => Err(Problem::Broker(error)),
     }
 }

@@ -4,6 +4,22 @@ use std::time::Duration;
 
 use garenne::deadletter::Filter;
 
+/// How a message may have come to its dead-letter queue.
+const ENDS: [&str; 12] = [
+    "handler",
+    "panic",
+    "timeout",
+    "undecodable",
+    "unknown-type",
+    "unknown-content-type",
+    "publish",
+    "delivery-limit",
+    "expired",
+    "max-length",
+    "rejected",
+    "unknown",
+];
+
 /// Which dead letters are meant: those for which all that is given holds.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which messages")]
@@ -12,14 +28,13 @@ pub(super) struct Select {
     #[arg(long, value_name = "ID")]
     id: Vec<String>,
     /// The fingerprint, or its beginning, as `garenne dlq group` shows it.
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = fingerprint)]
     fingerprint: Option<String>,
     /// The message type.
     #[arg(long = "type", value_name = "TYPE")]
     message_type: Option<String>,
-    /// How it came here: an error kind (handler, panic, timeout, undecodable, unknown-type, unknown-content-type, publish), or
-    /// delivery-limit, expired, max-length, rejected, unknown.
-    #[arg(long, value_name = "END")]
+    /// How it came here.
+    #[arg(long, value_name = "END", value_parser = ENDS)]
     end: Option<String>,
     /// The queue that it came from.
     #[arg(long, value_name = "QUEUE")]
@@ -70,6 +85,15 @@ impl Select {
             filter = filter.newer_than(age);
         }
         filter
+    }
+}
+
+fn fingerprint(text: &str) -> Result<String, String> {
+    let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_one {
+        Ok(text.to_lowercase())
+    } else {
+        Err("a fingerprint is made of hexadecimal digits".to_owned())
     }
 }
 

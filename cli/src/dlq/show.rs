@@ -165,7 +165,7 @@ fn whole(letter: &DeadLetter) -> String {
     line("body", &format!("{} bytes{more}", body.len()));
     // Lines of a body are its own; other control characters are not shown.
     let escaped = garenne::shared::escape(part);
-    lines.extend(escaped.lines().map(text::clean));
+    lines.extend(escaped.lines().map(|line| format!("    {}", text::clean(line))));
     lines.join("\n")
 }
 

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{
     Target, connect, dead_letters, edit, exit_code, operate, progress_bar, queue_name, select::Select,
-    tell_short, text,
+    tell_short, text, wrong_usage,
 };
 
 /// The options of `garenne dlq replay`.
@@ -78,10 +78,11 @@ pub(super) struct DiscardArgs {
 }
 
 pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
-    ensure!(
-        args.all || !args.select.is_all(),
-        "say which messages are meant, such as `--fingerprint`, or `--all`; `--dry-run` only tells"
-    );
+    if !args.all && args.select.is_all() {
+        return wrong_usage(
+            "say which messages are meant, such as `--fingerprint`, or `--all`; `--dry-run` only tells",
+        );
+    }
     let client = connect(&args.target.broker).await?;
     let bar = progress_bar();
     let dead = dead_letters(&client, args.target.queue.clone(), &bar);
@@ -109,25 +110,33 @@ pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
-    ensure!(
-        args.all || !args.select.is_all(),
-        "say which messages are meant, such as `--fingerprint`, or `--all`"
-    );
+    if !args.all && args.select.is_all() {
+        return wrong_usage("say which messages are meant, such as `--fingerprint`, or `--all`");
+    }
+    if !args.yes && !std::io::stdin().is_terminal() {
+        return wrong_usage("nobody can be asked here; `--yes` discards without asking");
+    }
     let client = connect(&args.target.broker).await?;
     if !args.yes {
         confirm(&args, &client).await?;
     }
-    let mut file = args.export.as_ref().map(open).transpose()?;
+    let mut file = None;
     let bar = progress_bar();
     let dead = dead_letters(&client, args.target.queue.clone(), &bar);
     let filter = args.select.filter();
-    let save = |letter: &garenne::deadletter::DeadLetter| match &mut file {
-        Some(file) => {
-            serde_json::to_writer(&mut *file, &Record::of(letter))?;
-            file.write_all(b"\n")?;
-            file.sync_data()
-        }
-        None => Ok(()),
+    if let Some(path) = args.export.as_ref().filter(|path| path.exists()) {
+        bail!("{} is there already, and is not overwritten", path.display());
+    }
+    let save = |letter: &garenne::deadletter::DeadLetter| {
+        let Some(path) = &args.export else { return Ok(()) };
+        // Only with something to write.
+        let file = match &mut file {
+            Some(file) => file,
+            none @ None => none.insert(File::options().write(true).create_new(true).open(path)?),
+        };
+        serde_json::to_writer(&mut *file, &Record::of(letter))?;
+        file.write_all(b"\n")?;
+        file.sync_data()
     };
     let (summary, stopped) = operate(&dead, dead.discard(&filter, args.limit, save)).await?;
     bar.finish_and_clear();
@@ -144,7 +153,6 @@ pub(super) fn open(path: &PathBuf) -> anyhow::Result<File> {
 
 /// Counts what is meant, and asks.
 async fn confirm(args: &DiscardArgs, client: &Client) -> anyhow::Result<()> {
-    ensure!(std::io::stdin().is_terminal(), "nobody can be asked here; `--yes` discards without asking");
     let bar = progress_bar();
     let dead = dead_letters(client, args.target.queue.clone(), &bar);
     let mut count = 0_u64;

@@ -10,7 +10,12 @@ use serde::Serialize;
 
 /// Prints a line of JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    // JSON may hold these as they are, and a terminal obeys them.
     let line = serde_json::to_string(value)?;
+    let line: String = line
+        .chars()
+        .map(|c| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() })
+        .collect();
     writeln!(std::io::stdout().lock(), "{line}")?;
     Ok(())
 }
@@ -55,7 +60,12 @@ pub(super) fn short(text: &str, max: usize) -> String {
 
 /// Shows text without control characters.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns_text(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Returns whether a character is not seen, or changes the direction of others: text that holds it may look like another.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Shows how long ago something was.
@@ -79,6 +89,7 @@ mod tests {
     #[test]
     fn what_peers_wrote_cannot_control_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\nc\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+        assert_eq!(clean("a\u{202e}b\u{200b}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(short("naïve text", 5), "naïv…");
         assert_eq!(short("naïve", 5), "naïve");
     }

@@ -6,6 +6,7 @@ use garenne_shared::{QueueName, Retry};
 use garenne_transport::{Client, Error, Subscriber, Subscription};
 use tokio::task::JoinSet;
 
+use super::CLOSE_LIMIT;
 use crate::work::Work;
 
 /// How long to wait between attempts to subscribe anew.
@@ -45,15 +46,25 @@ impl Flow {
         });
     }
 
-    /// Subscribes with this prefetch, instead of whatever was; to a stream, from this offset on. It takes as long as it takes.
-    pub(super) async fn subscribe(&mut self, prefetch: u16, offset: Option<i64>) {
+    /// Takes no more, and waits until the queue has back what was handed back; not for long, for what has begun may take its time.
+    pub(super) async fn leave_fully(&mut self) {
+        self.leave().await;
+        let clock = self.work.environment.client.clock();
+        let all = async { while self.leaving.join_next().await.is_some() {} };
+        if clock.timeout(CLOSE_LIMIT, all).await.is_err() {
+            tracing::debug!(queue = %self.work.environment.queue, "a subscription that was left still has messages that were begun");
+        }
+    }
+
+    /// Subscribes with this prefetch, instead of whatever was. It takes as long as it takes.
+    pub(super) async fn subscribe(&mut self, prefetch: u16) {
         self.leave().await;
         let delays = Retry::exponential(DELAY.0..=DELAY.1).jitter(true);
         let mut failed = 0;
         loop {
             let environment = &self.work.environment;
             let (client, queue) = (&environment.client, &environment.queue);
-            let error = match open(client, queue, prefetch, offset).await {
+            let error = match open(client, queue, prefetch).await {
                 Ok(subscriber) => {
                     self.subscriber = Some(subscriber);
                     return;
@@ -69,15 +80,8 @@ impl Flow {
     }
 
     /// Subscribes with the prefetch of the consumer.
-    pub(super) async fn subscribe_fully(&mut self, offset: Option<i64>) {
-        self.subscribe(self.work.pipeline.consumer().effective_prefetch(), offset).await;
-    }
-
-    /// Takes as much as the prefetch of the consumer allows, from now on.
-    pub(super) fn widen(&self) {
-        if let Some(subscriber) = &self.subscriber {
-            subscriber.set_prefetch(self.work.pipeline.consumer().effective_prefetch());
-        }
+    pub(super) async fn subscribe_fully(&mut self) {
+        self.subscribe(self.work.pipeline.consumer().effective_prefetch()).await;
     }
 
     pub(super) fn into_parts(self) -> (Option<Subscriber>, JoinSet<()>) {
@@ -85,15 +89,6 @@ impl Flow {
     }
 }
 
-async fn open(
-    client: &Client,
-    queue: &QueueName,
-    prefetch: u16,
-    offset: Option<i64>,
-) -> Result<Subscriber, Error> {
-    let mut subscription = Subscription::new(queue.clone()).prefetch(prefetch);
-    if let Some(offset) = offset {
-        subscription = subscription.argument("x-stream-offset", offset);
-    }
-    client.subscribe(subscription).await
+async fn open(client: &Client, queue: &QueueName, prefetch: u16) -> Result<Subscriber, Error> {
+    client.subscribe(Subscription::new(queue.clone()).prefetch(prefetch)).await
 }

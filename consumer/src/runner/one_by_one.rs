@@ -4,15 +4,15 @@
 //! (<https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>). Read with a prefetch, the neighbours of a message that kills
 //! every consumer reach the delivery limit together with it. Read one by one, each failure is that of one message.
 //!
-//! What comes back stands at the front of the queue, so the first message tells. A consumer subscribes with a prefetch of 1 for it: whatever
-//! more it had in hand could be lost with it.
+//! What comes back stands at the front of the queue, so the first message tells. If it came back before, the consumer hands back all that it
+//! was given, before any handler begins, and asks for one. RabbitMQ before 4.3 counts what is handed back: there it does not.
 
 use std::sync::Arc;
 
-use garenne_transport::Delivery;
+use garenne_transport::{Delivery, Settlement};
 
 use super::{Next, Reading, Runner};
-use crate::{facts::QueueFacts, work::Work};
+use crate::facts::QueueFacts;
 
 /// From how many failures on a message makes a consumer cautious: one loss happens, two may be a loop.
 const SUSPICIOUS: u32 = 2;
@@ -25,26 +25,33 @@ const STREAM_OFFSET: &str = "x-stream-offset";
 impl Runner {
     /// Takes the first message, and decides by it how to read.
     pub(super) async fn begin(&mut self) -> Option<Reading> {
-        if !begins_with_one(&self.work) {
-            return Some(Reading::Open);
-        }
         let delivery = match self.next().await {
             Next::Delivery(delivery) => delivery,
             Next::TooMuchFailed(found) => return Some(Reading::Paused(found)),
             Next::Stop => return None,
         };
-        if self.is_suspicious(&delivery) {
-            return self.one_by_one(delivery).await;
+        self.is_stream = delivery.message.metadata.headers.int(STREAM_OFFSET).is_some();
+        if !self.is_suspicious(&delivery) {
+            self.scheduler.begin(delivery).await;
+            return Some(Reading::Open);
         }
-        self.widen(delivery).await
+        // No handler has begun, so that none can fail with its neighbours; and nothing of it counts before all of it is back.
+        delivery.unsettled.settle(Settlement::Release);
+        self.narrow().await?;
+        self.one_by_one().await
+    }
+
+    async fn narrow(&mut self) -> Option<()> {
+        self.flow.leave_fully().await;
+        self.stop.run_until_cancelled(self.flow.subscribe(1)).await
     }
 
     /// Reads one by one until a message comes that no consumer was lost with, or as many as one consumer can have had.
-    async fn one_by_one(&mut self, first: Delivery) -> Option<Reading> {
+    async fn one_by_one(&mut self) -> Option<Reading> {
         let work = Arc::clone(&self.work);
-        let (queue, failures) = (&work.environment.queue, self.failures(&first));
+        let queue = &work.environment.queue;
         tracing::warn!(
-            %queue, failures,
+            %queue,
             "messages come back from consumers that were lost: they are read one by one, so that one that kills its consumer does not take \
              its neighbours to the delivery limit"
         );
@@ -52,33 +59,25 @@ impl Runner {
             "queue `{queue}` is read one by one, because messages came back from consumers that were lost"
         ));
         let mut left = work.pipeline.consumer().effective_prefetch();
-        let mut delivery = first;
-        while left > 0 && self.is_suspicious(&delivery) {
-            left -= 1;
-            if let Some(handled) = work.handle(delivery).await {
-                self.scheduler.settle(handled, Arc::clone(&work));
-            }
-            delivery = match self.next().await {
+        loop {
+            let delivery = match self.next().await {
                 Next::Delivery(delivery) => delivery,
                 Next::TooMuchFailed(found) => return Some(Reading::Paused(found)),
                 Next::Stop => return None,
             };
+            let is_last = left == 0 || !self.is_suspicious(&delivery);
+            left = left.saturating_sub(1);
+            if let Some(handled) = work.handle(delivery).await {
+                self.scheduler.settle(handled, Arc::clone(&work));
+            }
+            if is_last {
+                break;
+            }
         }
         tracing::info!(%queue, "the messages that came back are handled: the queue is read with its prefetch again");
         drop(notice);
-        self.widen(delivery).await
-    }
-
-    /// Reads openly from this message on.
-    async fn widen(&mut self, first: Delivery) -> Option<Reading> {
-        match first.message.metadata.headers.int(STREAM_OFFSET) {
-            None => self.flow.widen(),
-            Some(offset) => {
-                let widened = self.flow.subscribe_fully(Some(offset.saturating_add(1)));
-                self.stop.run_until_cancelled(widened).await?;
-            }
-        }
-        self.scheduler.begin(first).await;
+        self.flow.leave_fully().await;
+        self.stop.run_until_cancelled(self.flow.subscribe_fully()).await?;
         Some(Reading::Open)
     }
 
@@ -90,13 +89,10 @@ impl Runner {
     }
 
     fn is_suspicious(&self, delivery: &Delivery) -> bool {
-        self.failures(delivery) >= threshold(&self.work.environment.facts)
+        let environment = &self.work.environment;
+        environment.client.capabilities().uncounted_nack
+            && self.failures(delivery) >= threshold(&environment.facts)
     }
-}
-
-/// Returns whether a consumer subscribes with a prefetch of 1 until its first message is known: where the queue may count failures.
-pub(crate) fn begins_with_one(work: &Work) -> bool {
-    work.environment.facts.counts != Some(false)
 }
 
 /// Returns how many failures make a consumer cautious: fewer where the limit leaves no room for two.

@@ -80,10 +80,6 @@ impl Limits {
 // === impl Coalescer ===
 
 impl Coalescer {
-    pub(super) const fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
     pub(super) const fn new(limits: Limits) -> Self {
         Self { unsettled: VecDeque::new(), prefix: 0, done: 0, limits, flushed: None, newest_offset: None }
     }

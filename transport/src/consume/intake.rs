@@ -48,8 +48,6 @@ struct Inner {
 pub(super) enum End {
     /// By `basic.cancel` of the broker; the channel is still open.
     Cancelled,
-    /// A request went wrong, and it is not known what consumes on the channel, which is still open.
-    InDoubt,
     /// With the channel, or with the connection.
     Channel(ChannelEnd),
 }
@@ -204,7 +202,6 @@ impl fmt::Display for End {
             Self::Cancelled => {
                 f.write_str("the broker cancelled the consumer: queue deleted, moved, or consumer timeout")
             }
-            Self::InDoubt => f.write_str("the prefetch could not be changed"),
             Self::Channel(end) => end.fmt(f),
         }
     }

@@ -22,6 +22,7 @@ use crate::{
 /// Settles the deliveries of one subscription.
 pub(super) struct Settler {
     queue: QueueName,
+    limits: Limits,
     /// A plain mutex: it is held for a few field updates and never across an await.
     inner: Mutex<Inner>,
     /// Told when something waits for the next tick.
@@ -33,7 +34,6 @@ pub(super) struct Settler {
 }
 
 struct Inner {
-    limits: Limits,
     /// How many deliveries were handed back since the last one came.
     released: u32,
     /// Counts the channels of the subscription; a settlement of another generation is stale.
@@ -55,7 +55,6 @@ struct Inner {
 impl Settler {
     pub(super) fn new(queue: QueueName, limits: Limits) -> Self {
         let inner = Inner {
-            limits,
             released: 0,
             generation: 0,
             channel: None,
@@ -67,6 +66,7 @@ impl Settler {
         };
         Self {
             queue,
+            limits,
             inner: Mutex::new(inner),
             armed: Notify::new(),
             drained: Notify::new(),
@@ -80,16 +80,9 @@ impl Settler {
         inner.generation += 1;
         inner.channel = None;
         inner.delivered = Instant::now();
-        inner.coalescer = Coalescer::new(inner.limits);
+        inner.coalescer = Coalescer::new(self.limits);
         self.current.send_replace(inner.generation);
         inner.generation
-    }
-
-    /// Gathers acknowledgements within these limits from now on.
-    pub(super) fn set_limits(&self, limits: Limits) {
-        let mut inner = self.lock();
-        inner.limits = limits;
-        inner.coalescer.set_limits(limits);
     }
 
     /// Settles on this channel from now on, unless another generation has begun.
@@ -108,7 +101,7 @@ impl Settler {
         let done = inner.coalescer.waiting();
         let left = inner.coalescer.in_flight();
         inner.resume_offset = inner.coalescer.resume_offset().or(inner.resume_offset);
-        inner.coalescer = Coalescer::new(inner.limits);
+        inner.coalescer = Coalescer::new(self.limits);
         self.current.send_replace(inner.generation);
         drop(inner);
         self.count_lost(done);
@@ -199,8 +192,7 @@ impl Settler {
         loop {
             self.armed.notified().await;
             loop {
-                let interval = self.lock().limits.interval;
-                tokio::time::sleep(interval).await;
+                tokio::time::sleep(self.limits.interval).await;
                 if !self.tick() {
                     break;
                 }

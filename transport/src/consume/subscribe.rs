@@ -98,24 +98,6 @@ impl Opener {
         Ok(Live { channel, tag, epoch: opened.epoch })
     }
 
-    /// Sets the prefetch of the subscription; the next consumer has it.
-    pub(super) const fn set_prefetch(&mut self, prefetch: u16) {
-        self.prefetch = prefetch;
-    }
-
-    /// Puts a consumer with the present prefetch in the place of the one that is up, on the same channel.
-    ///
-    /// A prefetch holds for the consumers that follow it (<https://www.rabbitmq.com/docs/consumer-prefetch>). Both are there for a moment; what they are given comes
-    /// in the order of the queue, for it comes through one channel.
-    pub(super) async fn renew(&self, live: &mut Live) -> Result<(), Error> {
-        let what = format!("changing the prefetch of queue `{}`", self.queue);
-        self.qos(&live.channel, &what).await?;
-        let tag = self.consume(&live.channel, None, &what).await?;
-        self.cancel(live).await?;
-        live.tag = tag;
-        Ok(())
-    }
-
     async fn consume(
         &self,
         channel: &Channel,

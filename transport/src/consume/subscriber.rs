@@ -28,7 +28,6 @@ pub struct Subscriber {
     queue: QueueName,
     intake: Arc<Intake>,
     wish: watch::Sender<Wish>,
-    prefetch: watch::Sender<u16>,
     over: watch::Receiver<bool>,
     /// `None` once it was joined.
     task: Option<JoinHandle<Result<(), Error>>>,
@@ -59,7 +58,6 @@ impl Subscriber {
         let registration = Some(Registration::new(registry.clone()));
         let first = open_first(&link, &opener, &intake, &queue).await?;
         let (wish, wish_rx) = watch::channel(Wish::Run);
-        let (prefetch, prefetch_rx) = watch::channel(subscription.prefetch);
         let supervisor = Supervisor {
             link: link.clone(),
             queue: queue.clone(),
@@ -67,28 +65,18 @@ impl Subscriber {
             intake: intake.clone(),
             settler,
             wish: wish_rx,
-            prefetch: prefetch_rx,
-            settle,
             closing: registry.closing().clone(),
             registration,
             problem: None,
         };
         let task = Some(link.spawn(registry.track(supervisor.run(first))));
-        Ok(Self { queue, intake, wish, prefetch, over, task, limit, clock: link.clock() })
+        Ok(Self { queue, intake, wish, over, task, limit, clock: link.clock() })
     }
 
     /// Returns the queue.
     #[must_use]
     pub const fn queue(&self) -> &QueueName {
         &self.queue
-    }
-
-    /// Changes how many deliveries the broker may have outstanding, at least 1; soon after, and for all that follows.
-    ///
-    /// Deliveries that came stay current, and the order of the queue stays. Do not use it on a stream, which would be read from its end
-    /// again.
-    pub fn set_prefetch(&self, prefetch: u16) {
-        self.prefetch.send_replace(prefetch.max(1));
     }
 
     /// Waits for the next delivery; `None` once the subscription was cancelled and everything delivered before was returned,

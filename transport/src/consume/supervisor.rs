@@ -10,8 +10,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SettleConfig,
-    coalescer::Limits,
     intake::{End, Intake},
     registry::Registration,
     settler::Settler,
@@ -59,9 +57,6 @@ pub(super) struct Supervisor {
     pub(super) intake: Arc<Intake>,
     pub(super) settler: Arc<Settler>,
     pub(super) wish: watch::Receiver<Wish>,
-    /// The prefetch that is wanted.
-    pub(super) prefetch: watch::Receiver<u16>,
-    pub(super) settle: SettleConfig,
     /// Cancelled when the client closes.
     pub(super) closing: CancellationToken,
     /// `None` once no deliveries are wanted any more.
@@ -115,7 +110,6 @@ impl Supervisor {
     async fn subscribe(&mut self, state: State, live: &mut Option<Watched>) -> Event {
         let State::Subscribing { failed } = state else { return Event::Refused };
         let resume_offset = self.settler.resume_offset();
-        self.adopt_prefetch();
         let epoch = self.link.state().borrow().epoch;
         let opened = tokio::select! {
             biased;
@@ -146,14 +140,6 @@ impl Supervisor {
         }
     }
 
-    /// Goes by the prefetch that is wanted.
-    fn adopt_prefetch(&mut self) {
-        let prefetch = *self.prefetch.borrow_and_update();
-        self.opener.set_prefetch(prefetch);
-        let Self { settler, settle, .. } = self;
-        settler.set_limits(Limits::new(prefetch, settle.flush_count, settle.flush_interval));
-    }
-
     /// Lets another node be tried where this one does not reach the queue, unless it serves somebody else.
     fn doubt(&self, epoch: u64) {
         let reason = format!("the node does not reach queue `{}`", self.queue);
@@ -162,7 +148,7 @@ impl Supervisor {
 
     /// Waits until the consumer is gone or somebody wants something.
     async fn watch(&mut self, watched: &mut Option<Watched>) -> Event {
-        let Some(Watched { live, since }) = watched.as_mut() else { return Event::Ended { stable: false } };
+        let Some(Watched { live, since }) = watched.as_ref() else { return Event::Ended { stable: false } };
         let mut probed = Instant::now();
         let end = loop {
             let idle = self.settler.idle_for().min(probed.elapsed());
@@ -171,13 +157,6 @@ impl Supervisor {
                 biased;
                 event = wished(&mut self.wish, &self.closing, self.link.closed(), Wish::Run) => return event,
                 () = self.intake.ended() => {}
-                Ok(()) = self.prefetch.changed() => {
-                    self.adopt_prefetch();
-                    if let Err(error) = self.opener.renew(live).await {
-                        tracing::warn!(queue = %self.queue, error = %Chain(&error), "the prefetch was not changed");
-                        break End::InDoubt;
-                    }
-                }
                 () = sleep(left) => {}
             }
             if let Some(end) = self.intake.take_end() {
@@ -227,7 +206,7 @@ impl Supervisor {
     /// Leaves a consumer that is gone: what is done is still sent if its channel lives, the rest the broker redelivers.
     async fn forget(&mut self, watched: Watched, end: &End) {
         self.set_subscribed(false);
-        let alive = matches!(end, End::Cancelled | End::InDoubt);
+        let alive = matches!(end, End::Cancelled);
         if alive {
             self.settler.flush();
         }
