@@ -9,13 +9,13 @@ mod show;
 mod take;
 mod text;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use garenne::{
     Client, QueueName,
-    deadletter::{DeadLetters, Looked, Short, Summary},
+    deadletter::{DeadLetterError, DeadLetters, Looked, Short, Summary},
 };
 use garenne_program::{BrokerArgs, Signals};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -66,6 +66,13 @@ struct Target {
     broker: BrokerArgs,
 }
 
+/// What a command works with: the queue, and a progress bar where standard error is a terminal.
+struct Session {
+    client: Client,
+    dead: DeadLetters,
+    bar: ProgressBar,
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
@@ -84,24 +91,40 @@ async fn connect(broker: &BrokerArgs) -> anyhow::Result<Client> {
     Client::connect(config).await.context("cannot connect")
 }
 
-/// Runs an operation on a queue with a progress bar; a signal ends it in order, a second one at once.
-async fn operate<T, E>(
-    dead: &DeadLetters,
-    operation: impl Future<Output = Result<T, E>>,
-) -> anyhow::Result<(T, bool)>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let mut operation = std::pin::pin!(operation);
-    let mut stopped = false;
-    loop {
-        tokio::select! {
-            done = &mut operation => return Ok((done?, stopped)),
-            () = signals.next() => {
-                anyhow::ensure!(!stopped, "stopped at once; what was on its way may be in both queues, with the same message id");
-                stopped = true;
-                dead.stop();
+// === impl Session ===
+
+impl Session {
+    async fn open(target: &Target) -> anyhow::Result<Self> {
+        let client = connect(&target.broker).await?;
+        let bar = progress_bar();
+        let shown = bar.clone();
+        let dead = DeadLetters::new(&client, target.queue.clone()).progress(move |seen, of| {
+            shown.set_length(of);
+            shown.set_position(seen);
+        });
+        Ok(Self { client, dead, bar })
+    }
+
+    /// Runs an operation on the queue; a signal ends it in order, a second one at once. Returns whether a signal came.
+    async fn run<T>(
+        &self,
+        operation: impl Future<Output = Result<T, DeadLetterError>>,
+    ) -> anyhow::Result<(T, bool)> {
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let mut operation = std::pin::pin!(operation);
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                done = &mut operation => {
+                    let done = done?;
+                    self.bar.finish_and_clear();
+                    return Ok((done, stopped));
+                }
+                () = signals.next() => {
+                    anyhow::ensure!(!stopped, "stopped at once; what was on its way may be in both queues, with the same message id");
+                    stopped = true;
+                    self.dead.stop();
+                }
             }
         }
     }
@@ -113,22 +136,13 @@ fn wrong_usage(text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(WRONG_USAGE))
 }
 
-/// Makes the handle of a queue, with a progress bar where standard error is a terminal.
-fn dead_letters(client: &Client, queue: QueueName, bar: &Arc<ProgressBar>) -> DeadLetters {
-    let bar = Arc::clone(bar);
-    DeadLetters::new(client, queue).progress(move |seen, of| {
-        bar.set_length(of);
-        bar.set_position(seen);
-    })
-}
-
-fn progress_bar() -> Arc<ProgressBar> {
+fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     // The template is a constant.
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}") {
         bar.set_style(style);
     }
-    Arc::new(bar)
+    bar
 }
 
 /// Tells on standard error why not every message was looked at.

@@ -62,16 +62,11 @@ impl DeadLetters {
         limit: Option<u64>,
         mut show: impl FnMut(DeadLetter),
     ) -> Result<Looked, DeadLetterError> {
-        let mut left = limit.unwrap_or(u64::MAX);
-        if left == 0 {
-            return Ok(Looked::default());
-        }
         let show = |letter| {
             show(letter);
-            left -= 1;
-            if left == 0 { Visit::KeepLast } else { Visit::Keep }
+            Visit::Keep
         };
-        self.walk(filter, false).run(show, |_| {}).await
+        self.walk(filter, limit, false).run(show, |_| {}).await
     }
 
     /// Returns the dead letters that pass, up to a limit; nothing is removed.
@@ -100,28 +95,21 @@ impl DeadLetters {
         let replayer = Replayer::new(&self.client);
         let replayer = &replayer;
         let (filter, dry_run) = (replay.filter.clone(), replay.dry_run);
-        let mut left = replay.limit.unwrap_or(u64::MAX);
-        let mut summary = Summary::default();
-        if left == 0 {
-            return Ok(summary);
-        }
-        let mut selected = 0;
-        let walk = Walk { pace: replay.rate.map(Pace::per_second), ..self.walk(&filter, !dry_run) };
+        let walk = self.walk(&filter, replay.limit, !dry_run);
+        let walk = Walk { pace: replay.rate.map(Pace::per_second), ..walk };
         let visit = |letter: DeadLetter| {
-            selected += 1;
-            left -= 1;
-            let fate = match replay.plan(&letter) {
+            Visit::Act(match replay.plan(&letter) {
                 Ok(plan) if dry_run => replayer.try_out(letter, plan).boxed(),
                 Ok(plan) => replayer.carry_out(letter, plan).boxed(),
                 Err(reason) => {
                     let id = letter.id().map(str::to_owned);
                     std::future::ready(Fate::Kept(Kept { id, reason })).boxed()
                 }
-            };
-            if left == 0 { Visit::ActLast(fate) } else { Visit::Act(fate) }
+            })
         };
+        let mut summary = Summary::default();
         let looked = walk.run(visit, |fate| summary.note(fate)).await?;
-        Ok(Summary { selected, looked, ..summary })
+        Ok(Summary { looked, ..summary })
     }
 
     /// Removes dead letters for good. Each is shown to a function first, which can save it; if that fails, it stays and nothing more is removed.
@@ -135,32 +123,19 @@ impl DeadLetters {
         limit: Option<u64>,
         mut save: impl FnMut(&DeadLetter) -> io::Result<()>,
     ) -> Result<Summary, DeadLetterError> {
-        let mut left = limit.unwrap_or(u64::MAX);
-        let mut summary = Summary::default();
-        if left == 0 {
-            return Ok(summary);
-        }
-        let mut selected = 0;
-        let visit = |letter: DeadLetter| {
-            selected += 1;
-            left -= 1;
-            let saved = save(&letter);
-            let is_last = left == 0 || saved.is_err();
-            let fate = match saved {
-                Ok(()) => Fate::Removed,
-                Err(error) => Fate::Kept(Kept {
-                    id: letter.id().map(str::to_owned),
-                    reason: format!("it could not be saved: {error}"),
-                }),
-            };
-            let fate = std::future::ready(fate).boxed();
-            if is_last { Visit::ActLast(fate) } else { Visit::Act(fate) }
+        let visit = |letter: DeadLetter| match save(&letter) {
+            Ok(()) => Visit::Act(std::future::ready(Fate::Removed).boxed()),
+            Err(error) => Visit::End(Kept {
+                id: letter.id().map(str::to_owned),
+                reason: format!("it could not be saved: {error}"),
+            }),
         };
-        let looked = self.walk(filter, true).run(visit, |fate| summary.note(fate)).await?;
-        Ok(Summary { selected, looked, ..summary })
+        let mut summary = Summary::default();
+        let looked = self.walk(filter, limit, true).run(visit, |fate| summary.note(fate)).await?;
+        Ok(Summary { looked, ..summary })
     }
 
-    fn walk<'a>(&'a self, filter: &'a Filter, removes: bool) -> Walk<'a> {
+    fn walk<'a>(&'a self, filter: &'a Filter, limit: Option<u64>, removes: bool) -> Walk<'a> {
         Walk {
             client: &self.client,
             queue: &self.queue,
@@ -168,6 +143,7 @@ impl DeadLetters {
             stop: &self.stop,
             progress: self.progress.as_deref(),
             pace: None,
+            limit: limit.unwrap_or(u64::MAX),
             removes,
         }
     }

@@ -49,6 +49,7 @@ pub(crate) enum Fate {
 
 impl Summary {
     pub(crate) fn note(&mut self, fate: Fate) {
+        self.selected += 1;
         match fate {
             Fate::Removed => self.removed += 1,
             Fate::Parked(queue) => {

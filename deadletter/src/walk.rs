@@ -8,7 +8,11 @@ use garenne_transport::{Client, ErrorKind, Settlement, Subscriber, Subscription,
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{DeadLetter, DeadLetterError, Filter, pace::Pace, summary::Fate};
+use crate::{
+    DeadLetter, DeadLetterError, Filter,
+    pace::Pace,
+    summary::{Fate, Kept},
+};
 
 /// The most messages that are held at a time: 65,535, the largest prefetch of AMQP.
 pub const WINDOW: u16 = u16::MAX;
@@ -21,9 +25,6 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// Where a message stands in its stream; other queues do not write it.
 const STREAM_OFFSET: &str = "x-stream-offset";
-
-/// How long, and how often, the queue is looked at until it has back what was handed back.
-const BACK: (Duration, u32) = (Duration::from_millis(50), 20);
 
 /// What was looked at in a dead-letter queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,12 +54,10 @@ pub enum Short {
 pub(crate) enum Visit<'a> {
     /// It stays.
     Keep,
-    /// It stays, and is the last.
-    KeepLast,
     /// The future tells what becomes of it.
     Act(BoxFuture<'a, Fate>),
-    /// The same, and it is the last.
-    ActLast(BoxFuture<'a, Fate>),
+    /// It stays as this tells, and no other is visited.
+    End(Kept),
 }
 
 /// One way through a queue.
@@ -69,6 +68,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) stop: &'a CancellationToken,
     pub(crate) progress: Option<&'a (dyn Fn(u64, u64) + Send + Sync)>,
     pub(crate) pace: Option<Pace>,
+    /// How many are visited at most.
+    pub(crate) limit: u64,
     /// Whether messages are to be removed, which a stream cannot do.
     pub(crate) removes: bool,
 }
@@ -104,6 +105,9 @@ impl<'a> Walk<'a> {
         mut visit: impl FnMut(DeadLetter) -> Visit<'a>,
         mut note: impl FnMut(Fate),
     ) -> Result<Looked, DeadLetterError> {
+        if self.limit == 0 {
+            return Ok(Looked::default());
+        }
         let info = self.client.queue_info(self.queue).await.map_err(|error| self.failed(error))?;
         let ready = u64::from(info.ready);
         if ready == 0 {
@@ -116,7 +120,6 @@ impl<'a> Walk<'a> {
         let subscriber = self.client.subscribe(subscription).await.map_err(|error| self.failed(error))?;
         let mut way = Way {
             subscriber,
-
             held: Vec::new(),
             running: FuturesUnordered::new(),
             looked: Looked { ready, ..Looked::default() },
@@ -132,7 +135,6 @@ impl<'a> Walk<'a> {
         let Way { subscriber, held, looked, removed, .. } = way;
         // Otherwise what is handed back would come again at once.
         subscriber.cancel().await;
-        let back = held.len() as u64;
         for unsettled in held {
             unsettled.settle(Settlement::Release);
         }
@@ -142,19 +144,7 @@ impl<'a> Walk<'a> {
             ErrorKind::ConnectionLost => DeadLetterError::interrupted(self.queue, removed),
             _ => self.failed(error).after(removed),
         })?;
-        self.wait_for(back).await.map_err(|error| error.after(removed))?;
         Ok(looked)
-    }
-
-    /// Waits until the queue has back what was handed back, which it takes a moment for; not long, for somebody else may read it.
-    async fn wait_for(&self, back: u64) -> Result<(), DeadLetterError> {
-        for _ in 0..BACK.1 {
-            if self.ask().await? >= back {
-                break;
-            }
-            self.client.clock().sleep(BACK.0).await;
-        }
-        Ok(())
     }
 
     async fn walk(
@@ -164,10 +154,9 @@ impl<'a> Walk<'a> {
         note: &mut impl FnMut(Fate),
     ) -> Result<(), DeadLetterError> {
         let mut lost = None;
-        let mut last = false;
         while way.looked.seen < way.looked.ready {
             if way.held.len() >= usize::from(WINDOW) {
-                way.looked.short = (!last).then_some(Short::Window);
+                way.looked.short = (self.limit > 0).then_some(Short::Window);
                 return Ok(());
             }
             match self.next(way, lost.as_ref()).await {
@@ -180,7 +169,7 @@ impl<'a> Walk<'a> {
                         return Err(DeadLetterError::stream(self.queue));
                     }
                     let unsettled = delivery.unsettled;
-                    if last {
+                    if self.limit == 0 {
                         // What a quorum queue without a delivery limit gets back goes to its end: only as a whole it keeps its order.
                         way.held.push(unsettled);
                         continue;
@@ -196,16 +185,13 @@ impl<'a> Walk<'a> {
                         way.looked.short = Some(Short::Stopped);
                         return Ok(());
                     }
+                    self.limit -= 1;
                     match visit(letter) {
                         Visit::Keep => way.held.push(unsettled),
-                        Visit::KeepLast => {
-                            way.held.push(unsettled);
-                            last = true;
-                        }
                         Visit::Act(act) => way.running.push(act.map(|fate| (unsettled, fate)).boxed()),
-                        Visit::ActLast(act) => {
-                            way.running.push(act.map(|fate| (unsettled, fate)).boxed());
-                            last = true;
+                        Visit::End(kept) => {
+                            self.limit = 0;
+                            way.ended(unsettled, Fate::Kept(kept), note);
                         }
                     }
                 }
@@ -250,7 +236,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Waits until the rate lets another message begin; `false` if it was stopped before.
-    async fn waits(&mut self, way: &mut Way<'a>, note: &mut impl FnMut(Fate)) -> bool {
+    async fn waits(&self, way: &mut Way<'a>, note: &mut impl FnMut(Fate)) -> bool {
         let Some(pace) = &self.pace else { return true };
         let clock = self.client.clock();
         let mut permit = pin!(pace.permit(&clock));

@@ -14,7 +14,7 @@ use crate::workshop::{Diary, Job, Workshop};
 /// More commands than the client sends from the first failure to the last acknowledgement.
 const STEPS: u64 = 10;
 
-async fn client(broker: &Broker) -> Client {
+pub(crate) async fn client(broker: &Broker) -> Client {
     let mut config = Config::from_url(broker.url()).expect("the broker's URL is valid");
     config.connection.reconnect = Retry::exponential(Duration::from_millis(1)..=Duration::from_millis(50));
     config.publish.confirm_timeout = Duration::from_millis(500);
@@ -64,10 +64,10 @@ async fn story(step: u64, fault: &Fault) -> usize {
     done.entries().len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_fault_at_any_step_of_a_retry_loses_a_message() {
+/// Returns the faults that may strike at any step.
+pub(crate) fn faults() -> [Fault; 7] {
     let text = || "by the test".to_owned();
-    let faults = [
+    [
         Fault::CutConnection,
         Fault::CutConnectionAfter,
         Fault::CloseChannel { code: 406, text: text() },
@@ -75,9 +75,13 @@ async fn no_fault_at_any_step_of_a_retry_loses_a_message() {
         Fault::Redeliver,
         Fault::Nack,
         Fault::WithholdConfirm,
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_fault_at_any_step_of_a_retry_loses_a_message() {
     let mut duplicates = 0;
-    for fault in &faults {
+    for fault in &faults() {
         let stories = join_all((1..=STEPS).map(|step| story(step, fault))).await;
         duplicates += stories.into_iter().map(|done| done - 2).sum::<usize>();
     }

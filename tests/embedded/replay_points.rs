@@ -1,27 +1,21 @@
 //! A fault at every step of a replay: nothing is lost, and running it again brings the rest.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use garenne::{
-    Config, Outgoing, Publisher, Queue, Retry,
+    Outgoing, Publisher, Queue,
     deadletter::{DeadLetters, Filter, Replay},
 };
 use garenne_embedded::{Broker, Fault};
 use garenne_topology::Topology;
-use garenne_transport::Client;
+
+use crate::crash_points::{client, faults};
 
 const MESSAGES: usize = 20;
 
 /// More commands than a replay sends.
 const STEPS: u64 = 35;
-
-async fn client(broker: &Broker) -> Client {
-    let mut config = Config::from_url(broker.url()).expect("the broker's URL is valid");
-    config.connection.reconnect = Retry::exponential(Duration::from_millis(1)..=Duration::from_millis(50));
-    config.publish.confirm_timeout = Duration::from_millis(500);
-    Client::connect(config).await.expect("the broker answers")
-}
 
 /// Replays until nothing is left; returns how many messages came twice.
 async fn story(step: u64, fault: &Fault) -> usize {
@@ -62,18 +56,8 @@ async fn story(step: u64, fault: &Fault) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_at_any_step_of_a_replay_loses_a_message() {
-    let text = || "by the test".to_owned();
-    let faults = [
-        Fault::CutConnection,
-        Fault::CutConnectionAfter,
-        Fault::CloseChannel { code: 406, text: text() },
-        Fault::CloseConnection { code: 320, text: text() },
-        Fault::Redeliver,
-        Fault::Nack,
-        Fault::WithholdConfirm,
-    ];
     let mut duplicates = 0;
-    for fault in &faults {
+    for fault in &faults() {
         let stories = (1..=STEPS).map(|step| story(step, fault));
         duplicates += join_all(stories).await.into_iter().sum::<usize>();
     }

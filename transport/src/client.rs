@@ -104,6 +104,7 @@ impl Client {
             up: Arc::default(),
             down: Arc::default(),
             problems: Problems::default(),
+            notices: Problems::default(),
             capabilities: Arc::new(Mutex::new(capabilities)),
             owned: Arc::default(),
         };
@@ -160,7 +161,7 @@ impl Client {
             subscribed: self.inner.registry.subscribed(),
             unconfirmed: self.inner.confirms.unconfirmed(),
             problems: self.inner.shared.problems.texts(),
-            notices: self.inner.shared.problems.notices(),
+            notices: self.inner.shared.notices.texts(),
         }
     }
 
@@ -173,7 +174,7 @@ impl Client {
 
     /// Reports something worth knowing: [`health`](Self::health) names it, and is as ready as before, until the returned value is dropped.
     pub fn notice(&self, text: impl Into<String>) -> Notice {
-        self.inner.shared.problems.note(text.into())
+        self.inner.shared.notices.notice(text.into())
     }
 
     /// Returns the time that deadlines and delays go by.

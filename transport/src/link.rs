@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     /// Told when a connection was lost: the other one may be dead as well.
     pub(crate) down: Arc<Notify>,
     pub(crate) problems: Problems,
+    /// What is worth knowing.
+    pub(crate) notices: Problems,
     /// Of the broker that was connected to last. Held for a look-up and never across an await.
     pub(crate) capabilities: Arc<Mutex<Arc<Capabilities>>>,
     /// What is declared again whenever the consuming connection is up again.

@@ -13,8 +13,7 @@ pub(crate) struct Problems(Arc<Mutex<Entries>>);
 #[derive(Debug, Default)]
 struct Entries {
     next: u64,
-    problems: BTreeMap<u64, String>,
-    notices: BTreeMap<u64, String>,
+    texts: BTreeMap<u64, String>,
 }
 
 /// A problem that makes [`Health::is_ready`](crate::Health::is_ready) false until this is dropped.
@@ -25,10 +24,10 @@ pub struct Problem {
 }
 
 /// Something worth knowing that makes nothing less ready; it lasts until this is dropped.
+#[derive(Debug)]
 #[must_use = "the notice ends when this is dropped"]
 pub struct Notice {
-    problems: Problems,
-    number: u64,
+    _lasts: Problem,
 }
 
 // === impl Problems ===
@@ -38,28 +37,19 @@ impl Problems {
         let mut entries = self.lock();
         let number = entries.next;
         entries.next += 1;
-        entries.problems.insert(number, text);
+        entries.texts.insert(number, text);
         drop(entries);
         Problem { problems: self.clone(), number }
     }
 
-    pub(crate) fn note(&self, text: String) -> Notice {
-        let mut entries = self.lock();
-        let number = entries.next;
-        entries.next += 1;
-        entries.notices.insert(number, text);
-        drop(entries);
-        Notice { problems: self.clone(), number }
+    /// Does the same in a list that tells of nothing wrong.
+    pub(crate) fn notice(&self, text: String) -> Notice {
+        Notice { _lasts: self.begin(text) }
     }
 
     /// Returns what is wrong, oldest first.
     pub(crate) fn texts(&self) -> Vec<String> {
-        self.lock().problems.values().cloned().collect()
-    }
-
-    /// Returns what is worth knowing, oldest first.
-    pub(crate) fn notices(&self) -> Vec<String> {
-        self.lock().notices.values().cloned().collect()
+        self.lock().texts.values().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -71,27 +61,13 @@ impl Problems {
 
 impl Drop for Problem {
     fn drop(&mut self) {
-        self.problems.lock().problems.remove(&self.number);
+        self.problems.lock().texts.remove(&self.number);
     }
 }
 
 impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Problem").field("number", &self.number).finish_non_exhaustive()
-    }
-}
-
-// === impl Notice ===
-
-impl Drop for Notice {
-    fn drop(&mut self) {
-        self.problems.lock().notices.remove(&self.number);
-    }
-}
-
-impl fmt::Debug for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notice").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -109,9 +85,5 @@ mod tests {
         assert_eq!(problems.texts(), ["second"]);
         drop(second);
         assert!(problems.texts().is_empty());
-        let notice = problems.note("worth knowing".to_owned());
-        assert_eq!((problems.texts(), problems.notices()), (Vec::new(), vec!["worth knowing".to_owned()]));
-        drop(notice);
-        assert!(problems.notices().is_empty());
     }
 }

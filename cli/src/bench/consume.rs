@@ -74,7 +74,8 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Measurement> {
             }
         }
         // What failed is in the queue again, or in a tier, and is not left there.
-        while counts.back.load(Ordering::Relaxed) < counts.failing() {
+        let failing = counts.failing();
+        while counts.back.load(Ordering::Relaxed) < failing {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         anyhow::Ok(measured.named("consume", &latencies))

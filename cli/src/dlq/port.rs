@@ -14,10 +14,7 @@ use garenne::{
 };
 use garenne_program::BrokerArgs;
 
-use super::{
-    NOT_ALL, Target, connect, dead_letters, operate, progress_bar, queue_name, select::Select, take,
-    tell_short, text,
-};
+use super::{NOT_ALL, Session, Target, connect, queue_name, select::Select, take, tell_short, text};
 
 /// The options of `garenne dlq export`.
 #[derive(Debug, clap::Args)]
@@ -54,9 +51,7 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
-    let client = connect(&args.target.broker).await?;
-    let bar = progress_bar();
-    let dead = dead_letters(&client, args.target.queue.clone(), &bar);
+    let session = Session::open(&args.target).await?;
     let file = args.out.as_ref().map(take::open).transpose()?;
     let mut output: Box<dyn Write> = match &file {
         Some(file) => Box::new(io::BufWriter::new(file)),
@@ -69,9 +64,8 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
             written = write_line(&mut output, &Record::of(&letter)).map(|()| count + 1);
         }
     };
-    let (looked, stopped) = operate(&dead, dead.each(&filter, args.limit, write)).await?;
-    bar.finish_and_clear();
-    client.close().await;
+    let (looked, stopped) = session.run(session.dead.each(&filter, args.limit, write)).await?;
+    session.client.close().await;
     let flushed = written.and_then(|count| output.flush().map(|()| count));
     drop(output);
     let count = flushed.and_then(|count| file.map_or(Ok(()), |file| file.sync_all()).map(|()| count));

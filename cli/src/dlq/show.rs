@@ -9,9 +9,7 @@ use garenne::{
 };
 use serde_json::json;
 
-use super::{
-    NOT_ALL, Target, connect, dead_letters, operate, progress_bar, select::Select, tell_short, text,
-};
+use super::{NOT_ALL, Session, Target, select::Select, tell_short, text};
 
 /// The most of a body that is shown, in bytes.
 const BODY_MAX: usize = 4096;
@@ -62,13 +60,10 @@ enum By {
 }
 
 pub(super) async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
-    let client = connect(&args.target.broker).await?;
-    let bar = progress_bar();
-    let dead = dead_letters(&client, args.target.queue.clone(), &bar);
+    let session = Session::open(&args.target).await?;
     let filter = args.select.filter();
-    let ((letters, looked), stopped) = operate(&dead, dead.look(&filter, args.limit)).await?;
-    bar.finish_and_clear();
-    client.close().await;
+    let ((letters, looked), stopped) = session.run(session.dead.look(&filter, args.limit)).await?;
+    session.client.close().await;
     if args.json {
         letters.iter().map(Record::of).try_for_each(|record| text::json(&record))?;
     } else if args.full {
@@ -83,9 +78,7 @@ pub(super) async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn group(args: GroupArgs) -> anyhow::Result<ExitCode> {
-    let client = connect(&args.target.broker).await?;
-    let bar = progress_bar();
-    let dead = dead_letters(&client, args.target.queue.clone(), &bar);
+    let session = Session::open(&args.target).await?;
     let by = match args.by {
         By::Fingerprint => GroupBy::Fingerprint,
         By::Type => GroupBy::Type,
@@ -93,9 +86,9 @@ pub(super) async fn group(args: GroupArgs) -> anyhow::Result<ExitCode> {
         By::Queue => GroupBy::Origin,
     };
     let (filter, mut groups) = (args.select.filter(), Groups::by(by));
-    let (looked, stopped) = operate(&dead, dead.each(&filter, None, |letter| groups.add(&letter))).await?;
-    bar.finish_and_clear();
-    client.close().await;
+    let (looked, stopped) =
+        session.run(session.dead.each(&filter, None, |letter| groups.add(&letter))).await?;
+    session.client.close().await;
     let mut table = text::table(&["messages", "key", "type", "end", "last", "queues", "error"]);
     for group in groups.into_groups() {
         if args.json {

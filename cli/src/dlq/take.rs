@@ -10,15 +10,25 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use garenne::{
-    Client, QueueName,
+    QueueName,
     deadletter::{Record, Replay, Summary},
 };
 use serde_json::json;
 
-use super::{
-    Target, connect, dead_letters, edit, exit_code, operate, progress_bar, queue_name, select::Select,
-    tell_short, text, wrong_usage,
-};
+use super::{Session, Target, edit, exit_code, queue_name, select::Select, tell_short, text, wrong_usage};
+
+/// Which messages are taken: none unless it is said.
+#[derive(Debug, clap::Args)]
+struct Which {
+    #[command(flatten)]
+    select: Select,
+    /// Means every message in the queue; needed if nothing else says which are meant.
+    #[arg(long)]
+    all: bool,
+    /// How many at most.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u64>,
+}
 
 /// The options of `garenne dlq replay`.
 #[derive(Debug, clap::Args)]
@@ -26,16 +36,10 @@ pub(super) struct ReplayArgs {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    select: Select,
-    /// Means every message in the queue; needed if nothing else says which are meant.
-    #[arg(long)]
-    all: bool,
+    which: Which,
     /// Publishes to this queue instead of those that the messages came from.
     #[arg(long, value_name = "QUEUE", value_parser = queue_name)]
     to: Option<QueueName>,
-    /// How many at most.
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u64>,
     /// How many in a second.
     #[arg(long, value_name = "COUNT")]
     rate: Option<NonZeroU32>,
@@ -59,13 +63,7 @@ pub(super) struct DiscardArgs {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    select: Select,
-    /// Means every message in the queue; needed if nothing else says which are meant.
-    #[arg(long)]
-    all: bool,
-    /// How many at most.
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u64>,
+    which: Which,
     /// Writes each message to this file before it is removed.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
@@ -77,53 +75,56 @@ pub(super) struct DiscardArgs {
     json: bool,
 }
 
+// === impl Which ===
+
+impl Which {
+    fn is_unsaid(&self) -> bool {
+        !self.all && self.select.is_all()
+    }
+}
+
 pub(super) async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
-    if !args.all && args.select.is_all() {
+    if args.which.is_unsaid() {
         return wrong_usage(
             "say which messages are meant, such as `--fingerprint`, or `--all`; `--dry-run` only tells",
         );
     }
-    let client = connect(&args.target.broker).await?;
-    let bar = progress_bar();
-    let dead = dead_letters(&client, args.target.queue.clone(), &bar);
+    let session = Session::open(&args.target).await?;
     let mut replay = match &args.to {
         Some(queue) => Replay::to(queue.clone()),
         None => Replay::to_origin(),
     };
-    replay = replay.filter(args.select.filter()).max_replays(args.max_replays).dry_run(args.dry_run);
-    if let Some(limit) = args.limit {
+    replay = replay.filter(args.which.select.filter()).max_replays(args.max_replays).dry_run(args.dry_run);
+    if let Some(limit) = args.which.limit {
         replay = replay.limit(limit);
     }
     if let Some(rate) = args.rate {
         replay = replay.rate(rate);
     }
     if args.edit {
-        let bar = std::sync::Arc::clone(&bar);
+        let bar = session.bar.clone();
         replay = replay.edit(move |_, copy| bar.suspend(|| edit::edit(&copy)));
     }
-    let (summary, stopped) = operate(&dead, dead.replay(replay)).await?;
-    bar.finish_and_clear();
-    client.close().await;
+    let (summary, stopped) = session.run(session.dead.replay(replay)).await?;
+    session.client.close().await;
     let verb = if args.dry_run { "would be replayed" } else { "replayed" };
     tell(&args.target.queue, &summary, verb, args.json)?;
     Ok(exit_code(&summary, stopped))
 }
 
 pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
-    if !args.all && args.select.is_all() {
+    if args.which.is_unsaid() {
         return wrong_usage("say which messages are meant, such as `--fingerprint`, or `--all`");
     }
     if !args.yes && !std::io::stdin().is_terminal() {
         return wrong_usage("nobody can be asked here; `--yes` discards without asking");
     }
-    let client = connect(&args.target.broker).await?;
+    let session = Session::open(&args.target).await?;
     if !args.yes {
-        confirm(&args, &client).await?;
+        confirm(&args, &session).await?;
     }
     let mut file = None;
-    let bar = progress_bar();
-    let dead = dead_letters(&client, args.target.queue.clone(), &bar);
-    let filter = args.select.filter();
+    let filter = args.which.select.filter();
     if let Some(path) = args.export.as_ref().filter(|path| path.exists()) {
         bail!("{} is there already, and is not overwritten", path.display());
     }
@@ -132,33 +133,28 @@ pub(super) async fn discard(args: DiscardArgs) -> anyhow::Result<ExitCode> {
         // Only with something to write.
         let file = match &mut file {
             Some(file) => file,
-            none @ None => none.insert(File::options().write(true).create_new(true).open(path)?),
+            none @ None => none.insert(File::create_new(path)?),
         };
         serde_json::to_writer(&mut *file, &Record::of(letter))?;
         file.write_all(b"\n")?;
         file.sync_data()
     };
-    let (summary, stopped) = operate(&dead, dead.discard(&filter, args.limit, save)).await?;
-    bar.finish_and_clear();
-    client.close().await;
+    let (summary, stopped) = session.run(session.dead.discard(&filter, args.which.limit, save)).await?;
+    session.client.close().await;
     tell(&args.target.queue, &summary, "discarded", args.json)?;
     Ok(exit_code(&summary, stopped))
 }
 
 /// Opens a file for an export; one that is there is not overwritten.
 pub(super) fn open(path: &PathBuf) -> anyhow::Result<File> {
-    let opened = File::options().write(true).create_new(true).open(path);
-    opened.with_context(|| format!("cannot make the file {}", path.display()))
+    File::create_new(path).with_context(|| format!("cannot make the file {}", path.display()))
 }
 
 /// Counts what is meant, and asks.
-async fn confirm(args: &DiscardArgs, client: &Client) -> anyhow::Result<()> {
-    let bar = progress_bar();
-    let dead = dead_letters(client, args.target.queue.clone(), &bar);
+async fn confirm(args: &DiscardArgs, session: &Session) -> anyhow::Result<()> {
     let mut count = 0_u64;
-    let filter = args.select.filter();
-    operate(&dead, dead.each(&filter, args.limit, |_| count += 1)).await?;
-    bar.finish_and_clear();
+    let filter = args.which.select.filter();
+    session.run(session.dead.each(&filter, args.which.limit, |_| count += 1)).await?;
     ensure!(count > 0, "no dead letter was found");
     let mut error = std::io::stderr().lock();
     write!(

@@ -94,16 +94,6 @@ impl Opener {
         let channel = opened.channel;
         intake.attach(&feed, &channel);
         self.qos(&channel, &what).await?;
-        let tag = self.consume(&channel, resume_offset, &what).await?;
-        Ok(Live { channel, tag, epoch: opened.epoch })
-    }
-
-    async fn consume(
-        &self,
-        channel: &Channel,
-        resume_offset: Option<u64>,
-        what: &str,
-    ) -> Result<ShortString, Error> {
         let mut arguments = self.arguments.clone();
         if let Some(offset) = resume_offset {
             arguments.insert(ShortString::from(STREAM_OFFSET), AMQPValue::LongLongInt(offset.cast_signed()));
@@ -118,11 +108,11 @@ impl Opener {
             nowait: false,
             arguments,
         });
-        match self.call(channel, consume, what).await? {
+        match self.call(&channel, consume, &what).await? {
             AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag })) => {
-                Ok(consumer_tag)
+                Ok(Live { channel, tag: consumer_tag, epoch: opened.epoch })
             }
-            other => Err(fault::unexpected(&other, what)),
+            other => Err(fault::unexpected(&other, &what)),
         }
     }
 
